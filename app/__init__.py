@@ -1,0 +1,1 @@
+"""The Streamlit frame: navigation, session, cached inference, language, views."""

@@ -1,0 +1,130 @@
+"""Cached models, and the cases of one reader's session.
+
+Nothing here writes a film anywhere: cases live in the session's memory and end with it.
+"""
+
+import os
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from pipeline.messages import Message
+from pipeline.phantom import EXAMPLES, draw_film
+from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One film of the session, and the answers of the models that have read it.
+
+    ``origin``: "upload", "synthetic" or "database"; ``truth``: the database's class, if any.
+    """
+
+    name: str
+    origin: str
+    radiograph: Radiograph
+    truth: str | None = None
+    answers: dict = field(default_factory=dict)
+
+
+@st.cache_resource(show_spinner=False)
+def load_predictor(model: str):
+    """The model, loaded and traced once per server."""
+    from pipeline.predictor import Predictor
+
+    predictor = Predictor(model)
+    predictor(np.zeros((64, 64), np.float32))  # trace before the first film waits for it
+    return predictor
+
+
+def diagnosis_of(case: Case, model: str):
+    """The case's answer by a model; computed once."""
+    if model not in case.answers:
+        from pipeline.diagnose import diagnose
+
+        case.answers[model] = diagnose(case.radiograph, load_predictor(model))
+    return case.answers[model]
+
+
+def cases() -> dict[str, Case]:
+    """The session's readable films, newest last, by their sha256."""
+    return st.session_state.setdefault("cases", {})
+
+
+def refused() -> dict[str, Message]:
+    """Why files of the last upload could not be read, by file name."""
+    return st.session_state.setdefault("refused", {})
+
+
+def open_case(case: Case) -> None:
+    """Add a case to the session and select it."""
+    key = case.radiograph.sha256
+    cases().setdefault(key, case)
+    st.session_state["case"] = key
+
+
+def selected_case() -> Case | None:
+    """The case that is being read."""
+    return cases().get(st.session_state.get("case"))
+
+
+def take_uploads(files) -> None:
+    """Read uploaded files; those that cannot be read are remembered in `refused`."""
+    st.session_state["refused"] = {}
+    for file in files:
+        try:
+            open_case(Case(file.name, "upload", read_radiograph(file.getvalue())))
+        except UnreadableRadiograph as error:
+            refused()[file.name] = error.message
+
+
+def open_example(name: str) -> None:
+    """Open one of the built-in synthetic films."""
+    open_case(Case(name, "synthetic", _example(name)))
+
+
+@cache
+def _example(name: str) -> Radiograph:
+    film, _ = draw_film(EXAMPLES[name])
+    return Radiograph(film.astype(np.float32), f"synthetic-{name}", "synthetic")
+
+
+REPAIRS = {
+    "inverted": lambda film: 255 - film,
+    "turned_left": lambda film: np.rot90(film, -1),
+    "turned_right": np.rot90,
+    "upside_down": lambda film: np.rot90(film, 2),
+}
+
+
+def repair(case: Case, code: str) -> None:
+    """Open the case as it should have come: inverted or turned, as the verdict's code says."""
+    film = case.radiograph
+    pixels = np.ascontiguousarray(REPAIRS[code](film.pixels))
+    repaired = replace(film, pixels=pixels, sha256=f"{film.sha256}-{code}")
+    open_case(Case(case.name, case.origin, repaired, case.truth))
+
+
+@st.cache_resource(show_spinner=False)
+def database_films() -> dict[str, list]:
+    """Films of the database by class when ``PULMOSCOPE_DATA`` is set, otherwise empty."""
+    folder = os.environ.get("PULMOSCOPE_DATA")
+    if not folder or not Path(folder).is_dir():
+        return {}
+    from pipeline.training.database import read_database
+
+    by_class: dict[str, list] = {}
+    for film in read_database(folder):
+        if film.label:
+            by_class.setdefault(film.label, []).append(film)
+    return by_class
+
+
+def open_database_film(label: str, number: int) -> None:
+    """Open a film of the database."""
+    film = database_films()[label][number]
+    radiograph = read_radiograph(film.path.read_bytes())
+    open_case(Case(film.name, "database", radiograph, truth=film.label))

@@ -1,0 +1,52 @@
+"""French and English: gettext catalogues, chosen from the browser's language and switchable.
+
+English is the source; ``locale/fr/LC_MESSAGES/pulmoscope.po`` holds the French. The catalogue is
+read with Babel when the app starts, so that what is edited is what runs.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
+
+LANGUAGES = {"en": "English", "fr": "Français"}
+LOCALE = Path(__file__).parent / "locale"
+
+
+@cache
+def catalogue(language: str) -> dict[str, str]:
+    """Source text to translation; empty for English."""
+    path = LOCALE / language / "LC_MESSAGES" / "pulmoscope.po"
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        return {m.id: m.string for m in read_po(file) if m.id and m.string and not m.fuzzy}
+
+
+def current() -> str:
+    """The reader's language: chosen, or else the browser's, or else English."""
+    chosen = st.session_state.get("language")
+    if chosen in LANGUAGES:
+        return chosen
+    browser = (st.context.locale or "en").split("-")[0].lower()
+    return browser if browser in LANGUAGES else "en"
+
+
+def gettext(text: str) -> str:
+    """The text in the reader's language."""
+    return catalogue(current()).get(text, text)
+
+
+def percent(value: float, digits: int = 0) -> str:
+    """0.954 -> "95%" or "95 %", as the reader's language writes it."""
+    pattern = "0." + "0" * digits + "%" if digits else "0%"
+    if current() == "fr":
+        pattern = pattern.replace("%", "\u202f%")
+    return format_percent(value, format=pattern, locale=current())
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with the language's decimal sign."""
+    return format_decimal(value, format="0." + "0" * digits, locale=current())

@@ -1,0 +1,37 @@
+"""The frame around every page: path, theme, language, menu and the line that must not be missed."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # streamlit puts only app/ there
+
+import streamlit as st
+
+from app.language import LANGUAGES, current
+from app.language import gettext as _
+
+st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
+
+pages = st.navigation(
+    [
+        st.Page(ROOT / "pages/diagnose.py", title=_("Read a radiograph"), url_path="read"),
+        st.Page(ROOT / "pages/about.py", title=_("About the models"), url_path="about"),
+    ]
+)
+
+with st.sidebar:
+    st.segmented_control(
+        _("Language"),
+        list(LANGUAGES),
+        format_func=LANGUAGES.get,
+        default=current(),
+        key="language",
+    )
+
+st.warning(
+    _("**Not for diagnostic use.** A research demonstration: no decision may rest on it."),
+    icon=":material/warning:",
+)
+pages.run()

@@ -1,0 +1,1 @@
+"""Arrays and records in, pictures and markup out. No streamlit here."""

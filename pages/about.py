@@ -1,0 +1,21 @@
+"""What the models are, what they were trained on, and what they cannot do."""
+
+import streamlit as st
+
+from app import card
+from app.language import gettext as _
+
+st.title(_("About the models"))
+st.markdown(
+    _(
+        "Pulmoscope finds the lungs on a frontal chest radiograph, scores how much the lungs "
+        "resemble those of COVID-19 films, and shows where in the lungs the score comes from. It "
+        "is a research demonstration."
+    )
+)
+st.subheader(_("Limits"), anchor=False)
+st.markdown(card.limits())
+st.subheader(_("Scores on test films"), anchor=False)
+card.show_scores()
+st.subheader(_("Weights"), anchor=False)
+card.show_weights()

@@ -1,0 +1,109 @@
+"""The command line: diagnose, train, evaluate, bench."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status (2, usage, is raised by argparse)."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except (FileNotFoundError, FileExistsError, ValueError, RuntimeError) as error:
+        print(f"pulmoscope: {error}", file=sys.stderr)
+        return 2
+
+
+def _diagnose(options) -> int:
+    from pipeline.command_line import diagnose_files
+
+    return diagnose_files(options)
+
+
+def _train(options) -> None:
+    from pipeline.training.train import train
+
+    train(
+        options.model, options.data, options.resume, options.config, options.folder, options.engine
+    )
+
+
+def _evaluate(options) -> None:
+    from pipeline.evaluation.evaluate import evaluate
+
+    _report(evaluate(options.data, options.model, options.part, options.threshold), options.json)
+
+
+def _bench(options) -> None:
+    from pipeline.bench import bench
+
+    _report(bench(), options.json)
+
+
+def _report(result: dict, path: Path | None) -> None:
+    text = json.dumps(result, indent=1)
+    print(text)
+    if path:
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from pipeline.gradcam import METHODS
+    from pipeline.training.config import ENGINES
+
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    add = commands.add_parser("diagnose", help="lung mask, COVID score and heatmap of films")
+    add.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    add.add_argument("--model", choices=("light", "xception"), default="light")
+    add.add_argument("--threshold", type=_unit_interval, help="COVID from this score on, 0..1")
+    add.add_argument("--cam", choices=tuple(METHODS), metavar="METHOD", help=", ".join(METHODS))
+    add.add_argument("--out", type=Path, metavar="DIR", help="write mask, overlay and heatmap here")
+    add.add_argument("--format", choices=("text", "json"), default="text")
+    add.set_defaults(run=_diagnose)
+
+    add = commands.add_parser("train", help="train a model on the database")
+    add.add_argument("model", choices=("unet", "light"))
+    add.add_argument("--data", type=_folder, required=True, metavar="DIR")
+    add.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    add.add_argument("--config", type=Path, metavar="FILE", help="a .py file with a CONFIG")
+    add.add_argument("--run", type=Path, metavar="DIR", dest="folder", help="default runs/MODEL")
+    add.add_argument("--engine", choices=ENGINES, default="auto")
+    add.set_defaults(run=_train)
+
+    add = commands.add_parser("evaluate", help="score a model on a folder of films")
+    add.add_argument("--data", type=_folder, required=True, metavar="DIR")
+    add.add_argument("--model", choices=("light", "xception"), default="light")
+    add.add_argument("--part", choices=("all", "train", "validation", "test"), default="all")
+    add.add_argument("--threshold", type=_unit_interval)
+    add.add_argument("--json", type=Path, metavar="FILE")
+    add.set_defaults(run=_evaluate)
+
+    add = commands.add_parser("bench", help="speed and size, as ratios where there is a peer")
+    add.add_argument("--json", type=Path, metavar="FILE")
+    add.set_defaults(run=_bench)
+    return parser
+
+
+def _unit_interval(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is outside 0..1")
+    return value
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder")
+    return Path(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""``python -m pipeline bench``: speed and size, as ratios where there is a peer.
+
+Times are medians of one run on an otherwise quiet machine; compare ratios, not milliseconds,
+between machines.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from pipeline import registry
+from pipeline.gradcam import METHODS, place
+from pipeline.layers.hist_norm import HistNorm
+from pipeline.phantom import EXAMPLES, draw_film
+from pipeline.predictor import Predictor
+
+
+def bench() -> dict:
+    """Measure everything once; keys say what and in which unit."""
+    result = {"cores": os.cpu_count(), "tensorflow": tf.__version__, "keras": keras.__version__}
+    result["hist_norm"] = _hist_norm()
+    result["models"] = {name: _model(name) for name in registry.classifiers()}
+    result["files_mb"] = {
+        name: round(registry.entry(name).checked_file().stat().st_size / 1e6, 2)
+        for name in registry.read_registry()["models"]
+    }
+    result["resident_mb"] = round(psutil.Process().memory_info().rss / 1e6)
+    return result
+
+
+def _hist_norm(batch: int = 64, size: int = 256) -> dict:
+    rng = np.random.default_rng(0)
+    films = tf.constant(rng.integers(0, 256, (batch, size, size, 1)).astype(np.float32) / 255)
+    ours = tf.function(HistNorm())
+    equalization = keras.layers.Equalization(value_range=(0, 1))
+    theirs = tf.function(lambda x: equalization(x, training=True))
+    ours_ms = _median_ms(lambda: ours(films)) / batch
+    batch_ms = _median_ms(lambda: theirs(films)) / batch
+    # Keras's layer mixes a batch's histograms; film by film is what gives a film its own.
+    single_ms = _median_ms(
+        lambda: [equalization(films[i : i + 1], training=True) for i in range(8)]
+    )
+    return {
+        "ms_per_film": round(ours_ms, 3),
+        "keras_equalization_ms_per_film": round(single_ms / 8, 3),
+        "keras_equalization_whole_batch_ms_per_film": round(batch_ms, 3),
+        "times_faster_per_film": round(single_ms / 8 / ours_ms, 1),
+        "times_faster_whole_batch": round(batch_ms / ours_ms, 1),
+    }
+
+
+def _model(name: str) -> dict:
+    started = time.perf_counter()
+    predictor = Predictor(name)
+    film = draw_film(EXAMPLES["opacities"], 1024)[0].astype(np.float32)
+    predictor(film)
+    loaded = time.perf_counter() - started
+    geometry, size = predictor.geometry, predictor.entry.input_size
+
+    def answer_and_map():
+        answer = predictor(film)
+        raw = METHODS[predictor.entry.cam](answer.features, answer.gradient)
+        return place(raw, geometry.STRIDE, geometry.OFFSET, size, film.shape)
+
+    answer = predictor(film)
+    whole = _median_ms(answer_and_map)
+    maps = _median_ms(lambda: METHODS["gradcam"](answer.features, answer.gradient))
+    fresh = f"from pipeline.predictor import Predictor; Predictor({name!r})"
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", fresh], check=True, capture_output=True)
+    return {
+        "film": "1024 x 1024, one at a time",
+        "forward_and_heatmap_ms": round(whole, 1),
+        "another_heatmap_from_the_same_pass_ms": round(maps, 2),
+        "times_cheaper_than_a_second_pass": round(whole / maps, 1),
+        "load_and_trace_s": round(loaded, 2),
+        "load_in_a_new_process_s": round(time.perf_counter() - started, 2),
+    }
+
+
+def _median_ms(call: Callable, repeats: int = 9) -> float:
+    call()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return 1000 * statistics.median(times)

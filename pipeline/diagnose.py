@@ -1,0 +1,72 @@
+"""The whole path, from bytes to a diagnosis. Read this file first."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.diagnosis import Diagnosis
+from pipeline.messages import Message
+from pipeline.predictor import Answer, Predictor
+from pipeline.quality import REASONS, Verdict, judge
+from pipeline.radiograph import Radiograph, read_radiograph
+
+
+def diagnose_bytes(data: bytes, predictor: Predictor, **settings) -> Diagnosis:
+    """Read a film and diagnose it. Raises UnreadableRadiograph for what is no film."""
+    return diagnose(read_radiograph(data), predictor, **settings)
+
+
+def judge_with(predictor: Predictor, radiograph: Radiograph, answer: Answer) -> Verdict:
+    """The verdict on an answer, under the limits that travel with the weights."""
+    return judge(radiograph, answer.mask_probability, predictor.gate_limits)
+
+
+def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> Verdict:
+    """Where no lungs were found, try whether they are found on the negative or the turned film.
+
+    Such a film gets that one reason, which tells the reader what to do, instead of the others.
+    """
+    if verdict.may_score or any(r.code not in REASONS.values() for r in verdict.reasons):
+        return verdict
+    film = radiograph.pixels
+    for code, other in (
+        ("inverted", 255 - film),
+        ("turned_left", np.rot90(film, -1)),
+        ("turned_right", np.rot90(film)),
+        ("upside_down", np.rot90(film, 2)),
+    ):
+        changed = replace(radiograph, pixels=np.ascontiguousarray(other))
+        if judge_with(predictor, changed, predictor(changed.pixels)).may_score:
+            return replace(verdict, reasons=(Message(code),))
+    return verdict
+
+
+def diagnose(
+    radiograph: Radiograph,
+    predictor: Predictor,
+    threshold: float | None = None,
+    cam: str | None = None,
+) -> Diagnosis:
+    """Ask a model about one film.
+
+    ``threshold``: COVID score from which a film is called positive, 0..1; ``cam``: a method of
+    `pipeline.gradcam.METHODS`. Both default to what the registry says of the model.
+    """
+    started = time.perf_counter()
+    answer = predictor(radiograph.pixels)
+    verdict = explain(radiograph, judge_with(predictor, radiograph, answer), predictor)
+    entry, geometry = predictor.entry, predictor.geometry
+    return Diagnosis(
+        radiograph=radiograph,
+        answer=answer,
+        verdict=verdict,
+        model=entry.name,
+        weights_sha256=entry.sha256,
+        unet_sha256=predictor.unet_entry.sha256,
+        threshold=entry.threshold if threshold is None else threshold,
+        geometry=(geometry.STRIDE, geometry.OFFSET, entry.input_size),
+        covid=predictor.covid,
+        cam=cam or entry.cam,
+        seconds=time.perf_counter() - started,
+    )

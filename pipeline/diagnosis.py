@@ -1,0 +1,82 @@
+"""The frozen record of one answer: everything a page, a report or a script may show."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline import __version__
+from pipeline.gradcam import METHODS, place
+from pipeline.predictor import Answer
+from pipeline.quality import Verdict
+from pipeline.radiograph import Radiograph
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """One film, one model, one answer."""
+
+    radiograph: Radiograph
+    answer: Answer
+    verdict: Verdict
+    model: str
+    weights_sha256: str
+    unet_sha256: str
+    threshold: float
+    geometry: tuple[float, float, int]  # stride, offset and input size, see `gradcam.place`
+    covid: int
+    cam: str
+    seconds: float
+    version: str = __version__
+
+    @property
+    def score(self) -> float:
+        """The model's COVID score, 0..1, whatever the verdict says; see `covid_probability`."""
+        return float(self.answer.probabilities[self.covid])
+
+    @property
+    def covid_probability(self) -> float | None:
+        """The COVID score, 0..1, or None when the verdict withholds it."""
+        return self.score if self.verdict.may_score else None
+
+    @property
+    def positive(self) -> bool | None:
+        """Whether the score reaches the threshold, or None when it is withheld."""
+        return self.score >= self.threshold if self.verdict.may_score else None
+
+    @property
+    def status(self) -> str:
+        return "ok" if self.verdict.may_score else "abstained"
+
+    @property
+    def lung_area_fraction(self) -> float:
+        """Share of the film that the lung mask covers, 0..1."""
+        return float(self.answer.mask.mean())
+
+    def lung_mask(self) -> np.ndarray:
+        """The mask at the film's size: uint8 (rows, columns), 255 inside a lung, 0 outside."""
+        rows, columns = self.radiograph.shape
+        probability = cv2.resize(self.answer.mask_probability, (columns, rows))
+        return np.where(probability > 0.5, 255, 0).astype(np.uint8)
+
+    def heatmap(self, cam: str | None = None, shape: tuple[int, int] | None = None) -> np.ndarray:
+        """The raw map of a method at ``shape`` (default: the film's): float32, not scaled."""
+        raw = METHODS[cam or self.cam](self.answer.features, self.answer.gradient)
+        return place(raw, *self.geometry, shape or self.radiograph.shape)
+
+    def as_dict(self) -> dict:
+        """The fields that the command line's JSON promises, without ``file``."""
+        return {
+            "sha256": self.radiograph.sha256,
+            "status": self.status,
+            "reasons": [reason.code for reason in self.verdict.reasons],
+            "model": self.model,
+            "weights_sha256": self.weights_sha256,
+            "unet_sha256": self.unet_sha256,
+            "covid_probability": self.covid_probability,
+            "threshold": self.threshold,
+            "positive": self.positive,
+            "lung_area_fraction": self.lung_area_fraction,
+            "seconds": round(self.seconds, 4),
+            "version": self.version,
+        }

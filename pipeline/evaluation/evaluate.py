@@ -1,0 +1,157 @@
+"""``python -m pipeline evaluate``: a folder in the database's layout in, scores out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from pipeline import __version__
+from pipeline.evaluation.metrics import (
+    classification_scores,
+    mask_agreement,
+    mean_with_interval,
+    proportion,
+)
+from pipeline.predictor import Answer, Predictor
+from pipeline.quality import judge
+from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
+from pipeline.training.database import Film, read_database
+from pipeline.training.split import PARTS, split_films
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What evaluation keeps of one film."""
+
+    film: Film
+    score: float
+    reasons: tuple[str, ...]
+    agreement: dict | None
+
+
+def films_of(data: Path, part: str = "all") -> list[Film]:
+    """The films of a folder: all, or one part of the project's split."""
+    films = read_database(data)
+    return films if part == "all" else split_films(films)[part]
+
+
+def evaluate(
+    data: Path, model: str = "light", part: str = "all", threshold: float | None = None
+) -> dict:
+    """Score a model and the U-Net on every film below ``data``.
+
+    ``part``: "all", or "train", "validation" or "test" of the project's own split, for the folder
+    that the models were trained from. The top-level figures count every film with a class, also
+    those that the quality gate would withhold; ``gated`` repeats them for those that pass. A film
+    that cannot be read is listed under ``unreadable``.
+    """
+    if part not in ("all", *PARTS):
+        raise ValueError(f"part is 'all' or one of {PARTS}, received {part!r}.")
+    predictor = Predictor(model)
+    films = films_of(data, part)
+    unreadable: list[dict] = []
+    scored = list(tqdm(_score(films, predictor, unreadable), total=len(films), desc="films"))
+    threshold = predictor.entry.threshold if threshold is None else threshold
+    classed = [s for s in scored if s.film.label]
+    passed = [s for s in classed if not s.reasons]
+    return {
+        "model": model,
+        "weights_sha256": predictor.entry.sha256,
+        "unet_sha256": predictor.unet_entry.sha256,
+        "version": __version__,
+        "part": part,
+        **_scores(classed, threshold),
+        "by_source": _by_source(classed, threshold),
+        "by_class": _by_class(classed, threshold),
+        "segmentation": _segmentation(classed),
+        "segmentation_by_set": {
+            name: _segmentation([s for s in scored if s.film.source == name])
+            for name in sorted({s.film.source for s in scored if not s.film.label})
+        },
+        "abstained": {
+            **proportion(len(classed) - len(passed), len(classed)),
+            "reasons": _count(code for s in classed for code in s.reasons),
+        },
+        "gated": _scores(passed, threshold),
+        "unreadable": unreadable,
+    }
+
+
+def _score(films: Sequence[Film], predictor: Predictor, unreadable: list) -> Iterator[Scored]:
+    def readable():
+        for film in films:
+            try:
+                yield film, read_radiograph(film.path.read_bytes())
+            except (UnreadableRadiograph, OSError) as error:
+                unreadable.append({"file": film.path.name, "error": str(error)})
+
+    for _, same_shape in groupby(readable(), key=lambda pair: pair[1].shape):
+        yield from _score_batches(same_shape, predictor)
+
+
+def _score_batches(pairs, predictor: Predictor) -> Iterator[Scored]:
+    while batch := list(islice(pairs, BATCH)):
+        answers = predictor.many(np.stack([radiograph.pixels for _, radiograph in batch]))
+        for (film, radiograph), answer in zip(batch, answers, strict=True):
+            yield _scored(film, radiograph, answer, predictor)
+
+
+def _scored(film: Film, radiograph: Radiograph, answer: Answer, predictor: Predictor) -> Scored:
+    verdict = judge(radiograph, answer.mask_probability, predictor.gate_limits)
+    agreement = None
+    if film.mask:
+        truth = cv2.imread(str(film.mask), cv2.IMREAD_GRAYSCALE) > 127
+        probability = cv2.resize(answer.mask_probability, truth.shape[::-1])
+        agreement = mask_agreement(probability > 0.5, truth)
+    codes = tuple(reason.code for reason in verdict.reasons)
+    return Scored(film, float(answer.probabilities[predictor.covid]), codes, agreement)
+
+
+def _scores(scored: Sequence[Scored], threshold: float) -> dict:
+    truth = np.array([s.film.label == "COVID" for s in scored], bool)
+    return classification_scores(truth, np.array([s.score for s in scored]), threshold)
+
+
+def _by_source(scored: Sequence[Scored], threshold: float) -> dict:
+    """Per source and class: how many films, and the share that is called COVID."""
+    keys = sorted({(s.film.source, s.film.label) for s in scored})
+    return {
+        f"{source}/{label}": _called(
+            [s for s in scored if (s.film.source, s.film.label) == (source, label)], threshold
+        )
+        for source, label in keys
+    }
+
+
+def _by_class(scored: Sequence[Scored], threshold: float) -> dict:
+    labels = sorted({s.film.label for s in scored})
+    return {x: _called([s for s in scored if s.film.label == x], threshold) for x in labels}
+
+
+def _called(scored: Sequence[Scored], threshold: float) -> dict:
+    called = sum(s.score >= threshold for s in scored)
+    return {
+        "called_covid": proportion(called, len(scored)),
+        "mean_score": float(np.mean([s.score for s in scored])),
+    }
+
+
+def _segmentation(scored: Sequence[Scored]) -> dict:
+    agreements = [s.agreement for s in scored if s.agreement]
+    return {
+        "n": len(agreements),
+        **{k: mean_with_interval([a[k] for a in agreements]) for k in ("dice", "iou", "accuracy")},
+    }
+
+
+def _count(codes) -> dict:
+    counts: dict[str, int] = {}
+    for code in codes:
+        counts[code] = counts.get(code, 0) + 1
+    return counts

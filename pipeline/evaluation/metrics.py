@@ -1,0 +1,132 @@
+"""Scores with their 95 % intervals."""
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
+
+
+def proportion(hits: int, n: int) -> dict:
+    """A proportion with its 95 % Wilson interval (Wilson 1927). ``value`` is None when n is 0."""
+    if n == 0:
+        return {"value": None, "low": None, "high": None, "n": 0}
+    interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    return {
+        "value": hits / n,
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "n": int(n),
+    }
+
+
+def mean_with_interval(values: np.ndarray, seed: int = 0, draws: int = 2000) -> dict:
+    """Mean of per-film values with its 95 % percentile bootstrap interval."""
+    values = np.asarray(values, np.float64)
+    if not len(values):
+        return {"value": None, "low": None, "high": None, "n": 0}
+    rng = np.random.default_rng(seed)
+    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(draws)]
+    low, high = np.percentile(means, (2.5, 97.5))
+    return {
+        "value": float(values.mean()),
+        "low": float(low),
+        "high": float(high),
+        "n": len(values),
+    }
+
+
+def auc_with_interval(truth: np.ndarray, score: np.ndarray) -> dict:
+    """Area under the ROC curve with DeLong's 95 % interval (DeLong et al. 1988).
+
+    ``truth``: bool (film,), True where COVID. ``score``: float (film,).
+    """
+    truth = np.asarray(truth, bool)
+    positives, negatives = np.asarray(score)[truth], np.asarray(score)[~truth]
+    m, n = len(positives), len(negatives)
+    if not m or not n:
+        return {"value": None, "low": None, "high": None, "n": m + n}
+    value = float(roc_auc_score(truth, score))
+    # Structural components: for each film, the share of the other class that it ranks rightly.
+    below = _rank_share(positives, negatives)
+    above = 1 - _rank_share(negatives, positives)
+    variance = below.var(ddof=1) / m if m > 1 else 0.0
+    variance += above.var(ddof=1) / n if n > 1 else 0.0
+    half = 1.96 * float(np.sqrt(variance))
+    return {
+        "value": value,
+        "low": max(0.0, value - half),
+        "high": min(1.0, value + half),
+        "n": m + n,
+    }
+
+
+def _rank_share(of: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Share of ``among`` that lies below each of ``of``, ties counting half."""
+    among = np.sort(among)
+    below = np.searchsorted(among, of, "left") + np.searchsorted(among, of, "right")
+    return below / (2 * len(among))
+
+
+def classification_scores(truth: np.ndarray, score: np.ndarray, threshold: float) -> dict:
+    """Every score of a binary classifier; a film is called COVID from ``threshold`` on.
+
+    ``truth``: bool (film,); ``score``: float (film,) in 0..1. Scores that one class alone cannot
+    give are None.
+    """
+    truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
+    called = score >= threshold
+    tp, fn = int((called & truth).sum()), int((~called & truth).sum())
+    fp, tn = int((called & ~truth).sum()), int((~called & ~truth).sum())
+    return {
+        "n": len(truth),
+        "auc": auc_with_interval(truth, score),
+        "threshold": threshold,
+        "accuracy": proportion(tp + tn, len(truth)),
+        "sensitivity": proportion(tp, tp + fn),
+        "specificity": proportion(tn, tn + fp),
+        "precision": proportion(tp, tp + fp),
+        "confusion": {"tp": tp, "fn": fn, "fp": fp, "tn": tn},
+        "brier": float(np.mean((score - truth) ** 2)) if len(truth) else None,
+        "ece": expected_calibration_error(truth, score),
+    }
+
+
+def expected_calibration_error(
+    truth: np.ndarray, score: np.ndarray, bins: int = 15
+) -> float | None:
+    """Mean gap between score and share of COVID over equal score bins (Guo et al. 2017, eq. 3)."""
+    if not len(truth):
+        return None
+    which = np.minimum((score * bins).astype(int), bins - 1)
+    gaps = [
+        (which == b).sum() * abs(score[which == b].mean() - truth[which == b].mean())
+        for b in range(bins)
+        if (which == b).any()
+    ]
+    return float(sum(gaps) / len(truth))
+
+
+def choose_threshold(truth, score, sensitivity: float = 0.94, specificity: float = 0.96) -> float:
+    """The threshold whose worse margin over the two goals is best; of equals, the middle one.
+
+    To be called on validation films only.
+    """
+    truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
+    candidates = np.unique(score)
+    candidates = (candidates[1:] + candidates[:-1]) / 2
+    positives, negatives = np.sort(score[truth]), np.sort(score[~truth])
+    sensitivities = 1 - np.searchsorted(positives, candidates) / len(positives)
+    specificities = np.searchsorted(negatives, candidates) / len(negatives)
+    margins = np.minimum(sensitivities - sensitivity, specificities - specificity)
+    best = candidates[margins >= margins.max() - 1e-12]
+    return float(best[len(best) // 2])
+
+
+def mask_agreement(mask: np.ndarray, truth: np.ndarray) -> dict:
+    """Dice, IoU and pixel accuracy of two bool masks of one shape; empty against empty is 1."""
+    both, either = (mask & truth).sum(), (mask | truth).sum()
+    total = mask.sum() + truth.sum()
+    return {
+        "dice": float(2 * both / total) if total else 1.0,
+        "iou": float(both / either) if either else 1.0,
+        "accuracy": float((mask == truth).mean()),
+    }

@@ -1,0 +1,67 @@
+"""The one end-to-end graph: from a raw film of any size to mask, score and feature map."""
+
+import keras
+from keras import layers
+
+from pipeline.layers.hist_norm import HistNorm
+from pipeline.layers.round_to_mask import RoundToMask
+
+OUTPUTS = (
+    "mask_probability",
+    "mask",
+    "masked_film",
+    "equalised_film",
+    "features",
+    "probabilities",
+)
+
+
+def build_graph(
+    unet: keras.Model,
+    classifier: keras.Model,
+    last_features: str,
+    size: int,
+    equalise_first: bool = True,
+    over: str = "image",
+) -> keras.Model:
+    """Join the U-Net and a classifier into one model that starts from the raw film.
+
+    Resizing -> Rescaling -> [HistNorm ->] U-Net -> round -> Multiply -> HistNorm -> classifier
+
+    Takes float32 (batch, rows, columns, 1) in 0..255, any rows and columns. Returns the dict of
+    `OUTPUTS`, all float32: ``mask_probability``, ``mask`` (1 inside a lung field), ``masked_film``
+    and ``equalised_film`` (batch, size, size, 1) in 0..1; ``features``, the output of the layer
+    ``last_features``; ``probabilities`` (batch, classes).
+
+    ``equalise_first`` puts a HistNorm before the U-Net, which makes the mask independent of the
+    exposure. ``over`` is the HistNorm's before the classifier, see there.
+    """
+    trunk = keras.Model(
+        classifier.input,
+        classifier.get_layer(last_features).output,
+        name=f"{classifier.name}_trunk",
+    )
+    raw = keras.Input((None, None, 1), name="film")
+    # Antialiased: a film of 3,000 rows must look as the training films did, shrunk by area.
+    x = layers.Resizing(size, size, antialias=True, name="resize")(raw)
+    film = layers.Rescaling(1 / 255, name="rescale")(x)
+    seen = HistNorm(name="equalise_film")(film) if equalise_first else film
+    probability = unet(seen, training=False)
+    mask = RoundToMask(name="mask")(probability)
+    masked = layers.Multiply(name="masked_film")([film, mask])
+    if over == "lungs":
+        equalised = HistNorm(over="lungs", name="equalise_lungs")(masked, mask)
+    else:
+        equalised = HistNorm(name="equalise_lungs")(masked)
+    # Keras's augmenting layers take training=True where nothing is said: this graph never trains.
+    features = trunk(equalised, training=False)
+    probabilities = head_of(classifier, last_features)(features, training=False)
+    values = (probability, mask, masked, equalised, features, probabilities)
+    outputs = dict(zip(OUTPUTS, values, strict=True))
+    return keras.Model(raw, outputs, name=f"pulmoscope_{classifier.name}")
+
+
+def head_of(classifier: keras.Model, last_features: str) -> keras.Model:
+    """The part of a classifier behind its last feature map; shares the classifier's weights."""
+    features = classifier.get_layer(last_features).output
+    return keras.Model(features, classifier.output, name=f"{classifier.name}_head")

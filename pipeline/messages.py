@@ -1,0 +1,49 @@
+"""Every sentence that a reader may be told about a film: what, why, what to do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+# fmt: off
+SENTENCES = {
+    # The file cannot be read.
+    "empty": "The file is empty: export or download the film again.",
+    "not_an_image": "This is not an image we can read, whatever its name says: use PNG, JPEG, BMP, TIFF, WebP or DICOM.",
+    "truncated": "The image is damaged or incomplete: export or download the film again.",
+    "too_small": "The film has {rows} x {columns} pixels, too few to see a lung: at least {minimum} x {minimum} are needed.",
+    "too_large": "The film has {rows} x {columns} pixels, more than {maximum} megapixels: reduce its size and try again.",
+    "colour": "This is a colour picture, and a radiograph has no colours: use the original grey film.",
+    "pixel_range": "The film holds negative or undefined pixel values: export it again as 8-bit or 16-bit grey.",
+    "dicom_damaged": "The DICOM file is damaged or compressed in a way we cannot decode: export it again, uncompressed if possible.",
+    "dicom_no_pixels": "The DICOM file holds no picture: choose the file of the image, not a report or a directory.",
+    "multi_frame": "The DICOM file holds {frames} frames: choose a single radiograph.",
+    "photometric": "The DICOM file's photometric interpretation is {photometric}: only MONOCHROME1 and MONOCHROME2 are known to be grey films.",
+    "modality": "The DICOM file's modality is {modality}, not a radiograph ({known}): choose a chest radiograph.",
+    "unreadable_path": "The file cannot be opened ({reason}): check its name and your permission to read it.",
+    # The film is read, but no score is given.
+    "blank": "The film is almost uniform: nothing can be seen on it. Check the exposure or the export.",
+    "inverted": "The film is inverted: lungs show up on its negative only. Invert it and try again.",
+    "turned_left": "The film lies on its side: its top points to the left. Turn it and try again.",
+    "turned_right": "The film lies on its side: its top points to the right. Turn it and try again.",
+    "upside_down": "The film stands on its head. Turn it and try again.",
+    "not_frontal": "The file calls its projection {projection}: only frontal films (PA, AP) can be scored.",
+    "not_chest": "The file calls its body part {body_part}: only chest films can be scored.",
+    "lung_area": "The lung mask covers {value} of the film, outside the usual {low} to {high}: this may be no frontal chest film, or the lungs may be cut off.",
+    "lung_components": "No two lungs were found: only {value} of the mask lies in its two largest parts. This may be no frontal chest film.",
+    "lung_symmetry": "The two lungs differ too much in size (ratio {value}): the film may be rotated, cropped, or not a frontal chest film.",
+    "lung_position": "The lungs do not lie side by side: the film may be turned by 90 degrees, or not a frontal chest film.",
+    "lung_border": "The lungs touch the border of the film along {value} of their outline: they may be cut off.",
+    "lung_uncertain": "The lung mask is too uncertain to rest a score on: the film may be of poor quality, or not a frontal chest film.",
+}
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Message:
+    """A code that scripts depend on, and the values its sentence names."""
+
+    code: str
+    values: dict = field(default_factory=dict)
+
+    def sentence(self, translate: Callable[[str], str] = str) -> str:
+        """The sentence, in English or in what ``translate`` makes of its template."""
+        return translate(SENTENCES[self.code]).format(**self.values)

@@ -1,0 +1,1 @@
+"""The networks, untrained; their weights lie in `weights/`."""

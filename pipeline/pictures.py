@@ -1,0 +1,41 @@
+"""Arrays in, RGB pictures out."""
+
+import cv2
+import numpy as np
+from matplotlib import colormaps
+
+# Evidence that fills the colour scale: E = -log(1 - p) per cell of the feature map.
+FULL_SCALE = 1.0
+COLOUR_MAP = "inferno"
+CONTOUR = (0, 200, 215)
+
+
+def film_rgb(film: np.ndarray) -> np.ndarray:
+    """float32 film (rows, columns) in 0..255 -> uint8 (rows, columns, 3)."""
+    grey = film.clip(0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def overlay_heatmap(
+    film: np.ndarray, heatmap: np.ndarray, full_scale: float = FULL_SCALE, opacity: float = 0.6
+) -> np.ndarray:
+    """Lay a raw heatmap over a film, both (rows, columns); returns uint8 (rows, columns, 3).
+
+    Colours run over a fixed range, 0 to ``full_scale``, so that films can be compared and a film
+    without evidence stays grey; the heat's own strength sets how much it covers, up to ``opacity``.
+    """
+    strength = (heatmap / full_scale).clip(0, 1)
+    colours = colormaps[COLOUR_MAP](strength)[..., :3] * 255
+    cover = (opacity * np.sqrt(strength))[..., None]
+    mixed = film_rgb(film) * (1 - cover) + colours * cover
+    return np.rint(mixed).astype(np.uint8)
+
+
+def draw_contour(picture: np.ndarray, lungs: np.ndarray, opacity: float = 1.0) -> np.ndarray:
+    """Draw the outline of a mask, uint8 (rows, columns), on a copy of an RGB picture."""
+    outlines, _ = cv2.findContours(lungs, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    drawn = np.ascontiguousarray(picture)
+    drawn = drawn.copy()
+    width = max(1, round(max(lungs.shape) / 300))
+    cv2.drawContours(drawn, outlines, -1, CONTOUR, width, cv2.LINE_AA)
+    return np.rint(picture * (1 - opacity) + drawn * opacity).astype(np.uint8)

@@ -1,0 +1,98 @@
+"""What travels with the weights: files, hashes, labels, thresholds, input size, scores."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class WeightsError(RuntimeError):
+    """The weights are missing or are not the ones that the registry describes."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the registry. ``scores`` and ``training`` are shown as they are."""
+
+    name: str
+    file: Path
+    sha256: str
+    parameters: int
+    input_size: int
+    labels: tuple[str, ...] = ()
+    threshold: float | None = None
+    cam: str = "gradcam"
+    training: dict | None = None
+    scores: dict | None = None
+
+    def is_available(self) -> bool:
+        """Whether the weights file is there (its hash is checked when it is loaded)."""
+        return self.file.is_file()
+
+    def checked_file(self) -> Path:
+        """The weights file, after its sha256 was compared. Raises WeightsError."""
+        if not self.file.is_file():
+            raise WeightsError(f"{self.file} is missing: fetch the repository's weights/ folder.")
+        if file_sha256(self.file) != self.sha256:
+            raise WeightsError(
+                f"{self.file} is not the file that registry.json describes (its sha256 differs): "
+                "restore it from the repository."
+            )
+        return self.file
+
+
+def weights_folder() -> Path:
+    """``PULMOSCOPE_WEIGHTS``, or the repository's ``weights/``."""
+    return Path(os.environ.get("PULMOSCOPE_WEIGHTS") or ROOT / "weights")
+
+
+def read_registry(folder: Path | None = None) -> dict:
+    """Read ``registry.json`` as it is. Raises WeightsError when there is none."""
+    path = (folder or weights_folder()) / "registry.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read: {error}") from error
+
+
+def entry(name: str, folder: Path | None = None) -> Entry:
+    """One model's entry. Raises WeightsError for a model that the registry does not name."""
+    folder = folder or weights_folder()
+    models = read_registry(folder)["models"]
+    if name not in models:
+        raise WeightsError(f"the registry knows no model {name!r}: choose from {sorted(models)}.")
+    values = dict(models[name])
+    values["file"] = folder / values["file"]
+    values["labels"] = tuple(values.get("labels", ()))
+    return Entry(name, **values)
+
+
+def classifiers(folder: Path | None = None) -> list[str]:
+    """Names of the classifiers whose weights are there."""
+    folder = folder or weights_folder()
+    names = [name for name, model in read_registry(folder)["models"].items() if model.get("labels")]
+    return [name for name in names if entry(name, folder).is_available()]
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def main() -> int:
+    """Check every weights file against its hash; exit status 1 when one does not fit."""
+    try:
+        for name in read_registry()["models"]:
+            checked = entry(name)
+            print(f"{name}: {checked.checked_file().name}, {checked.parameters:,} parameters, ok")
+    except WeightsError as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

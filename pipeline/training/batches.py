@@ -1,0 +1,161 @@
+"""Batches for training: balanced films for the classifiers, augmented pairs for the U-Net."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import keras
+import numpy as np
+
+
+class BalancedBatches(keras.utils.PyDataset):
+    """Batches that hold the groups in fixed proportions, whatever the data set's own are.
+
+    ``films``: uint8 (film, rows, columns, 1). ``labels``: one name per film. ``groups`` maps a
+    target class to the labels merged into it, e.g. ``{"COVID": ["COVID"], "other": ["Normal",
+    "Lung_Opacity", "Viral Pneumonia"]}``: every batch is then one half COVID and one half other,
+    and the other half is equal thirds. ``batch_size`` must let every share be a whole number.
+
+    An epoch ends once its largest share has been shown whole; the films of smaller shares come
+    again, each time in a new random order, so that all are shown equally often (to within one).
+
+    Item ``i``: float32 films in 0..1, slightly moved and blurred when ``jitter``, and float32
+    one-hot targets (batch, classes). The same ``(seed, epoch)`` gives the same batches.
+    """
+
+    def __init__(
+        self,
+        films: np.ndarray,
+        labels: Sequence[str],
+        groups: Mapping[str, Sequence[str]],
+        batch_size: int,
+        seed: int = 0,
+        jitter: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.films, self.groups, self.batch_size = films, dict(groups), batch_size
+        self.seed, self.jitter = seed, jitter
+        labels = np.asarray(labels)
+        self.shares = []  # (target, films of the label, how many of them in a batch)
+        for target, merged in enumerate(self.groups.values()):
+            count, rest = divmod(batch_size, len(self.groups) * len(merged))
+            if rest:
+                raise ValueError(
+                    f"batch_size {batch_size} cannot be shared equally by {len(self.groups)} "
+                    f"classes of which one merges {len(merged)} labels: take a multiple of "
+                    f"{len(self.groups) * len(merged)}."
+                )
+            for label in merged:
+                members = np.flatnonzero(labels == label)
+                if not len(members):
+                    raise ValueError(f"no film is labelled {label!r}: a batch cannot be balanced.")
+                self.shares.append((target, members, count))
+        self.on_epoch(0)
+
+    def on_epoch(self, epoch: int) -> None:
+        """Draw the order of one epoch."""
+        self.epoch = epoch
+        rng = np.random.default_rng((self.seed, epoch))
+        self.order = []
+        for _, members, count in self.shares:
+            needed = len(self) * count
+            rounds = [rng.permutation(members) for _ in range(-(-needed // len(members)))]
+            self.order.append(np.concatenate(rounds)[:needed].reshape(len(self), count))
+
+    def __len__(self) -> int:
+        return max(-(-len(members) // count) for _, members, count in self.shares)
+
+    def __getitem__(self, index: int):
+        chosen = np.concatenate([order[index] for order in self.order])
+        targets = np.repeat([t for t, _, _ in self.shares], [n for _, _, n in self.shares])
+        films = self.films[chosen]
+        if self.jitter:
+            rng = np.random.default_rng((self.seed, self.epoch, index))
+            films = np.stack([jitter_film(film[..., 0], rng)[..., None] for film in films])
+        films = films.astype(np.float32) / np.float32(255)
+        return films, np.eye(len(self.groups), dtype=np.float32)[targets]
+
+
+class SegmentationBatches(keras.utils.PyDataset):
+    """Augmented film and mask pairs; film and mask move together, which no Keras layer does.
+
+    ``films``, ``masks``: uint8 (film, rows, columns, 1), mask 255 inside a lung field. Item ``i``:
+    float32 films in 0..1, equalised like the graph does it when ``equalise``, and float32 masks
+    of 0 and 1. The same ``(seed, epoch)`` gives the same batches.
+    """
+
+    def __init__(self, films, masks, batch_size: int, equalise: bool, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.films, self.masks, self.batch_size = films, masks, batch_size
+        self.equalise, self.seed = equalise, seed
+        self.on_epoch(0)
+
+    def on_epoch(self, epoch: int) -> None:
+        """Draw the order of one epoch."""
+        self.epoch = epoch
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.films))
+
+    def __len__(self) -> int:
+        return len(self.films) // self.batch_size
+
+    def __getitem__(self, index: int):
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        pairs = [
+            augment_pair(self.films[i, ..., 0], self.masks[i, ..., 0], rng, self.equalise)
+            for i in chosen
+        ]
+        films, masks = (np.stack(planes)[..., None] for planes in zip(*pairs, strict=True))
+        return films.astype(np.float32) / np.float32(255), (masks > 127).astype(np.float32)
+
+
+def jitter_film(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Zoom, move, blur and darken a masked film a little, uint8 (rows, columns) in and out.
+
+    Sharpness and contrast differ between the database's sources; they must not be a clue.
+    """
+    rows, columns = film.shape
+    turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), 0, np.exp(rng.normal(0, 0.06)))
+    turn[:, 2] += rng.normal(0, 0.025, 2) * (columns, rows)
+    film = cv2.warpAffine(film, turn, (columns, rows), flags=cv2.INTER_LINEAR)
+    if rng.random() < 0.5:
+        film = cv2.GaussianBlur(film, (0, 0), rng.uniform(0.3, 1.0) * rows / 256)
+    gamma = np.exp(rng.normal(0, 0.15))
+    table = 255 * (np.arange(256) / 255) ** gamma
+    return cv2.LUT(film, table.astype(np.uint8))
+
+
+def augment_pair(film: np.ndarray, mask: np.ndarray, rng: np.random.Generator, equalise: bool):
+    """Move film and mask alike, then change the film as other X-ray machines would.
+
+    Both uint8 (rows, columns) in and out.
+    """
+    rows, columns = film.shape
+    turn = cv2.getRotationMatrix2D(
+        (columns / 2, rows / 2), rng.normal(0, 6), np.exp(rng.normal(-0.03, 0.09))
+    )
+    turn[:, 2] += rng.normal(0, 0.03, 2) * (columns, rows)
+    border = cv2.BORDER_REPLICATE if rng.random() < 0.5 else cv2.BORDER_CONSTANT
+    film = cv2.warpAffine(film, turn, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=border)
+    mask = cv2.warpAffine(mask, turn, (columns, rows), flags=cv2.INTER_LINEAR)
+    if rng.random() < 0.5:
+        film, mask = film[:, ::-1], mask[:, ::-1]
+    film = _change_exposure(np.ascontiguousarray(film), rng)
+    if equalise:
+        film = cv2.equalizeHist(film)
+    return film, mask
+
+
+def _change_exposure(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    rows, columns = film.shape
+    light = film.astype(np.float32) / 255
+    light = light ** np.exp(rng.normal(0, 0.3))
+    slope_r, slope_c = rng.normal(0, 0.12, 2)  # uneven exposure (heel effect, rotated patient)
+    slope = 1 + slope_r * np.linspace(-1, 1, rows)[:, None] + slope_c * np.linspace(-1, 1, columns)
+    light = light * slope.astype(np.float32)
+    if rng.random() < 0.3:
+        light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.4, 1.2) * rows / 256)
+    if rng.random() < 0.5:
+        light = light + rng.normal(0, rng.uniform(0, 0.04), film.shape).astype(np.float32)
+    low, high = rng.uniform(-0.1, 0.1), rng.uniform(0.85, 1.2)  # clipped blacks and whites
+    return (np.clip((light - low) / (high - low), 0, 1) * 255).astype(np.uint8)

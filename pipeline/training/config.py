@@ -1,0 +1,60 @@
+"""What a training run is made of. A configuration is Python: see ``configs/``."""
+
+import dataclasses
+import importlib.util
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ENGINES = ("auto", "torch", "keras")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs at one film size.
+
+    With ``final_learning_rate`` the rate falls along half a cosine; without, it halves after three
+    epochs whose validation loss is no better, and the stage stops after ``patience`` such epochs.
+    ``steps`` cuts every epoch to that many batches; each epoch draws a new order.
+    """
+
+    size: int
+    epochs: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    final_learning_rate: float | None = None
+    patience: int = 8
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One model's training: the stages, the seed and the choices that the model's task reads.
+
+    ``groups``: target class to merged labels, see `BalancedBatches`; empty for the U-Net.
+    ``equalise``: whether a HistNorm stands before the U-Net. ``label_smoothing``: share of a
+    target's certainty given to all classes alike.
+    """
+
+    model: str
+    stages: tuple[Stage, ...]
+    seed: int = 20
+    equalise: bool = True
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    label_smoothing: float = 0.0
+
+
+def load_config(path: Path | str) -> TrainingConfig:
+    """Run a configuration file and return its ``CONFIG``. An unknown key is an error."""
+    spec = importlib.util.spec_from_file_location("pulmoscope_config", path)
+    if spec is None:
+        raise ValueError(f"{path} is no configuration: it must be a .py file with a CONFIG.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not isinstance(getattr(module, "CONFIG", None), TrainingConfig):
+        raise ValueError(f"{path} defines no CONFIG that is a TrainingConfig.")
+    return module.CONFIG
+
+
+def as_record(config: TrainingConfig) -> dict:
+    """The configuration as plain values, for the registry."""
+    return dataclasses.asdict(config)

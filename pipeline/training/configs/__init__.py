@@ -1,0 +1,1 @@
+"""One configuration per model; `python -m pipeline train NAME` runs NAME.py."""

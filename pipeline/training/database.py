@@ -1,0 +1,124 @@
+"""Read the COVID-19 Radiography Database's folder layout.
+
+    <root>/COVID-19_Radiography_Dataset/<class>/{images,masks,infection_masks}/*.{png,jpg}
+    <root>/COVID-19_Radiography_Dataset/<class>.metadata.csv      FILE NAME, FORMAT, SIZE, URL
+    <root>/lung_segmentation/<set>/{images,masks}/*               pairs without a class (optional)
+
+``<root>`` may also be the folder that holds the classes itself.
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+CLASSES = ("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia")
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Film:
+    """One film of the database: where it lies and what is known of it."""
+
+    path: Path
+    label: str | None
+    source: str
+    mask: Path | None = None
+    infection_mask: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def stratum(self) -> str:
+        """What a split keeps in proportion: the class, or the set for films without one."""
+        return self.label or self.source
+
+
+def read_database(root: Path | str) -> list[Film]:
+    """List every film below ``root``, classes first, in a stable order.
+
+    Raises FileNotFoundError, naming the layout that was expected, when there is no class folder.
+    """
+    root = Path(root)
+    top = root / "COVID-19_Radiography_Dataset"
+    top = top if top.is_dir() else root
+    films = [film for label in CLASSES for film in _read_class(top, label)]
+    if not films:
+        raise FileNotFoundError(
+            f"{root} holds no film: expected <class>/images/*.png with a class of {CLASSES}."
+        )
+    for folder in sorted((root / "lung_segmentation").glob("*/images")):
+        masks = _by_stem(folder.parent / "masks")
+        films += [
+            Film(path, None, folder.parent.name, masks.get(stem))
+            for stem, path in _by_stem(folder).items()
+        ]
+    return films
+
+
+def _read_class(top: Path, label: str) -> list[Film]:
+    folder = top / label
+    sources = _read_sources(top / f"{label}.metadata.csv")
+    masks, infections = _by_stem(folder / "masks"), _by_stem(folder / "infection_masks")
+    return [
+        Film(path, label, sources.get(stem, "unknown"), masks.get(stem), infections.get(stem))
+        for stem, path in _by_stem(folder / "images").items()
+    ]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        return {}
+    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES}
+
+
+def _read_sources(table: Path) -> dict[str, str]:
+    if not table.is_file():
+        return {}
+    with table.open(newline="", encoding="utf-8-sig") as lines:
+        return {row["FILE NAME"].strip(): source_name(row["URL"]) for row in csv.DictReader(lines)}
+
+
+def source_name(url: str) -> str:
+    """Short name of the collection behind a metadata URL ('bimcv', 'rsna', 'kermany', ...)."""
+    for part, name in (
+        ("bimcv", "bimcv"),
+        ("eurorad", "eurorad"),
+        ("COVID-CXNet", "covid-cxnet"),
+        ("covid-chestxray-dataset", "ieee8023"),
+        ("ml-workgroup", "ml-workgroup"),
+        ("sirm", "sirm"),
+        ("rsna", "rsna"),
+        ("chest-xray-pneumonia", "kermany"),
+        ("COVID-QU-Ex", "covid-qu-ex"),
+    ):
+        if part in url:
+            return name
+    return url.strip() or "unknown"
+
+
+def load_films(films: Iterable[Film], size: int) -> np.ndarray:
+    """Decode films to uint8 (film, size, size, 1), grey 0..255, resized by area or linearly."""
+    return _stack((film.path for film in films), size, binary=False)
+
+
+def load_masks(films: Iterable[Film], size: int) -> np.ndarray:
+    """Decode lung masks to uint8 (film, size, size, 1): 255 inside a lung field, 0 outside."""
+    return _stack((film.mask for film in films), size, binary=True)
+
+
+def _stack(paths: Iterable[Path], size: int, binary: bool) -> np.ndarray:
+    planes = []
+    for path in paths:
+        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        if grey is None:
+            raise ValueError(f"{path} is not an image that can be read: remove it or repair it.")
+        shrinks = grey.shape[0] > size
+        grey = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA if shrinks else 1)
+        planes.append(np.where(grey > 127, 255, 0).astype(np.uint8) if binary else grey)
+    return np.stack(planes)[..., None]

@@ -1,0 +1,122 @@
+"""Put a run's best weights into ``weights/`` and describe them in ``registry.json``.
+
+    python -m pipeline.training.release unet --data DIR
+    python -m pipeline.training.release light --data DIR
+    python -m pipeline.training.release gate --data DIR
+
+The classifier's threshold and the quality gate's limits are chosen on validation films. Scores are
+measured afterwards, on test films, by ``python -m pipeline evaluate --part test``.
+"""
+
+import argparse
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline import registry
+from pipeline.evaluation.evaluate import films_of
+from pipeline.evaluation.metrics import choose_threshold
+from pipeline.predictor import Predictor
+from pipeline.quality import lung_statistics
+from pipeline.radiograph import read_radiograph
+from pipeline.training.config import load_config
+from pipeline.training.engines import predictor_of
+from pipeline.training.tasks import TASKS, ClassificationTask
+from pipeline.training.train import CONFIGS
+
+# Statistics in which only one side is suspicious keep their natural other end.
+ENDS = {"two_largest": (None, 1.0), "symmetry": (None, 1.0), "beside": (None, 1.0)}
+ENDS |= {"border": (0.0, None), "entropy": (0.0, None), "brightness": (-1.0, None)}
+ENDS |= {"spread": (None, 128.0), "area": (None, None)}
+
+
+def release(name: str, run: Path, data: Path) -> None:
+    """Copy the run's best weights, and describe them."""
+    folder = registry.weights_folder()
+    description = _read(folder)
+    config = json.loads((run / "config.json").read_text())
+    history = json.loads((run / "run.json").read_text())["history"]
+    file = folder / f"{name}.weights.h5"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(run / "best.weights.h5", file)
+    model = TASKS[name].build()
+    entry = description["models"].setdefault(name, {})
+    entry |= {
+        "file": file.name,
+        "sha256": registry.file_sha256(file),
+        "parameters": model.count_params(),
+        "input_size": 256,
+        "training": {"config": config, "history": history},
+    }
+    description["equalise_first"] = config["equalise"]
+    if name != "unet":
+        entry["labels"] = list(config["groups"])
+        entry.setdefault("cam", "hirescam")
+        entry["threshold"] = 0.5
+        _write(folder, description)
+        entry["threshold"] = _threshold(name, data)
+        print("threshold", entry["threshold"])
+    _write(folder, description)
+
+
+def _threshold(name: str, data: Path) -> float:
+    """Chosen on validation films, at full size, from the cached masked films."""
+    task = ClassificationTask(load_config(CONFIGS / f"{name}.py"), data)
+    entry = registry.entry(name)
+    task.model.load_weights(entry.checked_file())
+    predict = predictor_of(task.model)
+    films = task.films("validation", entry.input_size).astype(np.float32) / np.float32(255)
+    scores = np.concatenate([predict(films[i : i + 32]) for i in range(0, len(films), 32)])
+    truth = np.array([film.label == "COVID" for film in task.parts["validation"]])
+    return round(choose_threshold(truth, scores[:, list(task.config.groups).index("COVID")]), 4)
+
+
+def fit_gate(data: Path, tail: float = 0.0005) -> None:
+    """Set each statistic's limits so that ``tail`` of the validation films lie beyond each end."""
+    folder = registry.weights_folder()
+    description = _read(folder)
+    predictor = Predictor("light")
+    rows = []
+    for film in tqdm([f for f in films_of(data, "validation") if f.label], desc="gate"):
+        pixels = read_radiograph(film.path.read_bytes()).pixels
+        rows.append(asdict(lung_statistics(pixels, predictor(pixels).mask_probability)))
+    limits = {}
+    for name, (low, high) in ENDS.items():
+        values = np.array([row[name] for row in rows])
+        span = np.quantile(values, 1 - tail) - np.quantile(values, tail)
+        margin = 0.05 * span  # other hospitals' films differ more than these do from each other
+        limits[name] = [
+            round(float(np.quantile(values, tail) - margin), 4) if low is None else low,
+            round(float(np.quantile(values, 1 - tail) + margin), 4) if high is None else high,
+        ]
+    description["gate_limits"] = limits
+    _write(folder, description)
+    print(json.dumps(limits, indent=1))
+
+
+def _read(folder: Path) -> dict:
+    if (folder / "registry.json").is_file():
+        return registry.read_registry(folder)
+    open_limits = {name: [-1e9, 1e9] for name in ENDS}
+    return {"equalise_first": True, "gate_limits": open_limits, "models": {}}
+
+
+def _write(folder: Path, description: dict) -> None:
+    (folder / "registry.json").write_text(json.dumps(description, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=[*TASKS, "gate"])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--run", type=Path)
+    arguments = parser.parse_args()
+    if arguments.what == "gate":
+        fit_gate(arguments.data)
+    else:
+        run = arguments.run or Path("runs") / arguments.what
+        release(arguments.what, run, arguments.data)

@@ -1,0 +1,38 @@
+"""``python -m pipeline train``: from the database's folder to weights."""
+
+import json
+from pathlib import Path
+
+from pipeline.training.config import as_record, load_config
+from pipeline.training.engines import make_engine
+from pipeline.training.loop import Run
+from pipeline.training.tasks import TASKS
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+def train(
+    name: str,
+    data: Path,
+    resume: bool = False,
+    config_file: Path | None = None,
+    folder: Path | None = None,
+    engine: str = "auto",
+) -> Run:
+    """Train a model; the run lies in ``folder`` (default ``runs/<name>``).
+
+    Without ``resume`` a run that is already there is refused (FileExistsError), never overwritten.
+    """
+    config = load_config(config_file or CONFIGS / f"{name}.py")
+    folder = folder or Path("runs") / name
+    if (folder / "run.json").exists() and not resume:
+        raise FileExistsError(f"{folder} holds a run: add --resume to go on with it, or move it.")
+    task = TASKS[config.model](config, data)
+    print({part: len(films) for part, films in task.parts.items()})
+    trainer = make_engine(task.model, task.loss, config.seed, engine)
+    run = Run(config, folder)
+    (folder / "config.json").write_text(json.dumps(as_record(config), indent=1))
+    if resume:
+        run.resume(trainer)
+    run.train(trainer, task.batches, task.score)
+    return run
