@@ -5,7 +5,7 @@ import streamlit as st
 from app.language import gettext as _
 from app.language import number, percent
 from pipeline import registry
-from pipeline.evidence import test_scores
+from pipeline.evidence import scores_on_test_films
 
 
 def limits() -> str:
@@ -31,7 +31,7 @@ def show_scores() -> None:
     """A table of what `evaluate` measured on test films."""
     rows = []
     for model in registry.classifiers():
-        scores = test_scores(model)
+        scores = scores_on_test_films(model)
         if scores:
             rows += [_row(model, name, scores[key]) for key, name in _score_names().items()]
             segmentation = scores["segmentation"]

@@ -4,6 +4,7 @@ Nothing here writes a film anywhere: cases live in the session's memory and end 
 """
 
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from pipeline import registry
 from pipeline.messages import Message
 from pipeline.phantom import EXAMPLES, draw_film
 from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
@@ -31,8 +33,12 @@ class Case:
 
 
 @st.cache_resource(show_spinner=False)
-def load_predictor(model: str):
-    """The model, loaded and traced once per server."""
+def prepare(model: str) -> Future:
+    """Start to load and trace a model, once per server, while the reader looks for a film."""
+    return ThreadPoolExecutor(1, thread_name_prefix=model).submit(_load, model)
+
+
+def _load(model: str):
     from pipeline.predictor import Predictor
 
     predictor = Predictor(model)
@@ -45,7 +51,7 @@ def diagnosis_of(case: Case, model: str):
     if model not in case.answers:
         from pipeline.diagnose import diagnose
 
-        case.answers[model] = diagnose(case.radiograph, load_predictor(model))
+        case.answers[model] = diagnose(case.radiograph, prepare(model).result())
     return case.answers[model]
 
 
@@ -110,15 +116,19 @@ def repair(case: Case, code: str) -> None:
 
 @st.cache_resource(show_spinner=False)
 def database_films() -> dict[str, list]:
-    """Films of the database by class when ``PULMOSCOPE_DATA`` is set, otherwise empty."""
+    """Films of the database that training never saw, by class; empty without a database.
+
+    The database is the folder that ``PULMOSCOPE_DATA`` names.
+    """
     folder = os.environ.get("PULMOSCOPE_DATA")
     if not folder or not Path(folder).is_dir():
         return {}
     from pipeline.training.database import read_database
 
     by_class: dict[str, list] = {}
+    unseen = registry.unseen_films()
     for film in read_database(folder):
-        if film.label:
+        if film.label and film.name in unseen:
             by_class.setdefault(film.label, []).append(film)
     return by_class
 

@@ -9,13 +9,14 @@ from app.views.film import film_picture, heatmap_picture, lung_picture
 from app.views.score import score_bar
 from pipeline import registry
 from pipeline.diagnosis import Diagnosis
-from pipeline.evidence import test_scores
+from pipeline.evidence import scores_on_test_films
+from pipeline.gradcam import METHODS
 from pipeline.phantom import EXAMPLES
 from pipeline.pictures import FULL_SCALE
 
 
-def choose_film() -> None:
-    """Drop files, or try a synthetic film, or one of the database."""
+def take_films() -> None:
+    """Drop or choose files; several at once."""
     uploaded = st.file_uploader(
         _("Drop chest radiographs here (PNG, JPEG, BMP, TIFF, WebP or DICOM)"),
         accept_multiple_files=True,
@@ -26,6 +27,10 @@ def choose_film() -> None:
     if uploaded and st.session_state.pop("uploads_changed", False):
         with st.spinner(_("Reading the film …")):
             inference.take_uploads(uploaded)
+
+
+def choose_example() -> None:
+    """Try a synthetic film, or one of the database where it is installed."""
     names = {
         "clear": _("Clear lungs"),
         "opacities": _("With opacities"),
@@ -141,11 +146,19 @@ def show_verdict(case: inference.Case, diagnosis: Diagnosis) -> None:
     )
     st.markdown(sentence)
     st.html(score_bar(score, threshold, sentence))
-    st.caption(_meaning(diagnosis))
 
 
-def _meaning(diagnosis: Diagnosis) -> str:
-    scores = test_scores(diagnosis.model)
+def choose_method(diagnosis: Diagnosis) -> str:
+    """The heatmap method; the model's own default first chosen."""
+    names = list(METHODS)
+    return st.selectbox(_("Heatmap method"), names, index=names.index(diagnosis.cam), key="cam")
+
+
+def show_meaning(diagnosis: Diagnosis) -> None:
+    """What the score says and what it does not."""
+    if not diagnosis.verdict.may_score:
+        return
+    scores = scores_on_test_films(diagnosis.model)
     text = _(
         "The score orders films by how much they resemble the COVID films of the database; it is "
         "not the probability that this patient is ill. In that database COVID films come from "
@@ -160,7 +173,7 @@ def _meaning(diagnosis: Diagnosis) -> str:
             wrong=_interval(_complement(scores["specificity"])),
             n=scores["n"],
         )
-    return text
+    st.markdown(text)
 
 
 def _interval(scored: dict) -> str:

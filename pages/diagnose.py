@@ -4,15 +4,16 @@ import streamlit as st
 
 from app import inference, reading
 from app.language import gettext as _
-from pipeline.gradcam import METHODS
 
 st.title(_("Read a radiograph"))
 
 source, settings = st.columns([3, 2], gap="large")
 with source:
-    reading.choose_film()
+    reading.take_films()
 with settings:
     model = reading.choose_model()
+    inference.prepare(model)
+reading.choose_example()
 
 reading.show_refused()
 case = reading.choose_case()
@@ -25,11 +26,12 @@ with st.spinner(_("Finding the lungs and computing the score …")):
 
 reading.show_origin(case)
 reading.show_verdict(case, diagnosis)
-with st.container(horizontal=True, key="sliders"):
+pictures = st.container()
+with st.container(horizontal=True):
     contour = st.slider(_("Lung outline"), 0.0, 1.0, 1.0, 0.05, key="contour")
     heat = st.slider(_("Heatmap opacity"), 0.0, 1.0, 0.6, 0.05, key="heat")
-    cam = st.selectbox(
-        _("Heatmap method"), list(METHODS), index=list(METHODS).index(diagnosis.cam), key="cam"
-    )
-reading.show_pictures(diagnosis, contour, heat, cam)
+    cam = reading.choose_method(diagnosis)
+with pictures:
+    reading.show_pictures(diagnosis, contour, heat, cam)
+reading.show_meaning(diagnosis)
 reading.show_details(case, diagnosis)

@@ -1,4 +1,4 @@
-"""The command line: diagnose, train, evaluate, bench."""
+"""The command line: diagnose, train, evaluate, bench, explore."""
 
 import argparse
 import json
@@ -46,6 +46,15 @@ def _bench(options) -> None:
     _report(bench(), options.json)
 
 
+def _explore(options) -> None:
+    from pipeline.evaluation.explore import draw, explore
+
+    result = explore(options.data)
+    _report(result, options.json)
+    if options.figure:
+        draw(result, options.figure)
+
+
 def _report(result: dict, path: Path | None) -> None:
     text = json.dumps(result, indent=1)
     print(text)
@@ -89,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("bench", help="speed and size, as ratios where there is a peer")
     add.add_argument("--json", type=Path, metavar="FILE")
     add.set_defaults(run=_bench)
+    add = commands.add_parser("explore", help="what is in the database")
+    add.add_argument("--data", type=_folder, required=True, metavar="DIR")
+    add.add_argument("--json", type=Path, metavar="FILE")
+    add.add_argument("--figure", type=Path, metavar="FILE", help="draw counts and grey levels")
+    add.set_defaults(run=_explore)
     return parser
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.diagnosis import Diagnosis
+from pipeline.diagnosis import Answer, Diagnosis
 from pipeline.messages import Message
-from pipeline.predictor import Answer, Predictor
+from pipeline.predictor import Predictor
 from pipeline.quality import REASONS, Verdict, judge
 from pipeline.radiograph import Radiograph, read_radiograph
 
@@ -25,11 +25,13 @@ def judge_with(predictor: Predictor, radiograph: Radiograph, answer: Answer) -> 
 def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> Verdict:
     """Where no lungs were found, try whether they are found on the negative or the turned film.
 
-    Such a film gets that one reason, which tells the reader what to do, instead of the others.
+    Of several that would pass, the one with the surest mask counts. Such a film gets that one
+    reason, which tells the reader what to do, instead of the others.
     """
     if verdict.may_score or any(r.code not in REASONS.values() for r in verdict.reasons):
         return verdict
     film = radiograph.pixels
+    passing = {}
     for code, other in (
         ("inverted", 255 - film),
         ("turned_left", np.rot90(film, -1)),
@@ -37,9 +39,12 @@ def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> V
         ("upside_down", np.rot90(film, 2)),
     ):
         changed = replace(radiograph, pixels=np.ascontiguousarray(other))
-        if judge_with(predictor, changed, predictor(changed.pixels)).may_score:
-            return replace(verdict, reasons=(Message(code),))
-    return verdict
+        tried = judge_with(predictor, changed, predictor(changed.pixels))
+        if tried.may_score:
+            passing[code] = tried.statistics.entropy
+    if not passing:
+        return verdict
+    return replace(verdict, reasons=(Message(min(passing, key=passing.get)),))
 
 
 def diagnose(

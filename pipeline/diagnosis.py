@@ -7,9 +7,24 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.gradcam import METHODS, place
-from pipeline.predictor import Answer
 from pipeline.quality import Verdict
 from pipeline.radiograph import Radiograph
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one forward pass says of one film; arrays as in `build_graph`, without the batch axis.
+
+    ``gradient`` is that of the evidence on ``features``, see `pipeline.gradcam`.
+    """
+
+    mask_probability: np.ndarray
+    mask: np.ndarray
+    masked_film: np.ndarray
+    equalised_film: np.ndarray
+    features: np.ndarray
+    probabilities: np.ndarray
+    gradient: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

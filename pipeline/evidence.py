@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline import registry
 
 
-def test_scores(model: str, folder: Path | None = None) -> dict | None:
+def scores_on_test_films(model: str, folder: Path | None = None) -> dict | None:
     """``<model>.test.json`` of the weights folder: scores on test films.
 
     None when there is no such file or when the weights are not those it was measured with.

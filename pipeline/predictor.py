@@ -1,34 +1,18 @@
 """A loaded model that can be asked: one traced function, one film at a time."""
 
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline import registry
+from pipeline.diagnosis import Answer
 from pipeline.graph import OUTPUTS, build_graph, head_of
 from pipeline.models import light_cnn
 from pipeline.models.unet import build_unet
 
 BUILDERS = {"light": (light_cnn.build_light_cnn, light_cnn)}
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What one forward pass says of one film; arrays as in `build_graph`, without the batch axis.
-
-    ``gradient`` is that of the evidence on ``features``, see `pipeline.gradcam`.
-    """
-
-    mask_probability: np.ndarray
-    mask: np.ndarray
-    masked_film: np.ndarray
-    equalised_film: np.ndarray
-    features: np.ndarray
-    probabilities: np.ndarray
-    gradient: np.ndarray
 
 
 class Predictor:

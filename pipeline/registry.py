@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+TEST_FILMS = "test_films.txt"
 
 
 class WeightsError(RuntimeError):
@@ -75,6 +76,12 @@ def classifiers(folder: Path | None = None) -> list[str]:
     folder = folder or weights_folder()
     names = [name for name, model in read_registry(folder)["models"].items() if model.get("labels")]
     return [name for name in names if entry(name, folder).is_available()]
+
+
+def unseen_films(folder: Path | None = None) -> set[str]:
+    """Names of the database's films that no model was trained or tuned on."""
+    path = (folder or weights_folder()) / TEST_FILMS
+    return set(path.read_text(encoding="utf-8").split("\n")) if path.is_file() else set()
 
 
 def file_sha256(path: Path) -> str:

@@ -4,7 +4,8 @@
     python -m pipeline.training.release light --data DIR
     python -m pipeline.training.release gate --data DIR
 
-The classifier's threshold and the quality gate's limits are chosen on validation films. Scores are
+``unet`` also writes ``test_films.txt``, the names of the films that no model trains on. The
+classifier's threshold and the quality gate's limits are chosen on validation films. Scores are
 measured afterwards, on test films, by ``python -m pipeline evaluate --part test``.
 """
 
@@ -52,8 +53,11 @@ def release(name: str, run: Path, data: Path) -> None:
         "input_size": 256,
         "training": {"config": config, "history": history},
     }
-    description["equalise_first"] = config["equalise"]
-    if name != "unet":
+    if name == "unet":
+        description["equalise_first"] = config["equalise"]
+        names = sorted(film.name for film in films_of(data, "test"))
+        (folder / registry.TEST_FILMS).write_text("\n".join(names) + "\n")
+    else:
         entry["labels"] = list(config["groups"])
         entry.setdefault("cam", "hirescam")
         entry["threshold"] = 0.5

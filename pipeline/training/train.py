@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import keras
+
 from pipeline.training.config import as_record, load_config
 from pipeline.training.engines import make_engine
 from pipeline.training.loop import Run
@@ -27,6 +29,7 @@ def train(
     folder = folder or Path("runs") / name
     if (folder / "run.json").exists() and not resume:
         raise FileExistsError(f"{folder} holds a run: add --resume to go on with it, or move it.")
+    keras.utils.set_random_seed(config.seed)  # before the model draws its first weights
     task = TASKS[config.model](config, data)
     print({part: len(films) for part, films in task.parts.items()})
     trainer = make_engine(task.model, task.loss, config.seed, engine)

@@ -1,0 +1,134 @@
+"""The pages, run without a browser: what they show and what they survive."""
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.catalogue import texts, translated
+from app.language import catalogue
+from pipeline import evidence, registry
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def page(monkeypatch) -> AppTest:
+    monkeypatch.delenv("PULMOSCOPE_DATA", raising=False)
+    return AppTest.from_file(str(ROOT / "app/main.py"), default_timeout=120).run()
+
+
+def choose(page: AppTest, example: str) -> AppTest:
+    page.session_state["example"] = example
+    page.run()
+    assert not page.exception, page.exception
+    return page
+
+
+def shown(page: AppTest) -> str:
+    elements = [*page.markdown, *page.warning, *page.info, *page.error, *page.subheader]
+    return "\n".join(str(e.value) for e in [*elements, *page.caption])
+
+
+def test_first_sight(page):
+    assert not page.exception
+    assert page.title[0].value == "Read a radiograph"
+    assert "Not for diagnostic use" in page.warning[0].value
+    assert "Drop a film above" in page.info[0].value
+
+
+def test_a_synthetic_film_is_read(page):
+    text = shown(choose(page, "clear"))
+    assert "Synthetic film" in text
+    assert re.search(r"COVID score \d\.\d\d, .* threshold \d\.\d\d\.", text)
+    assert len(page.get("image")) == 3
+    assert "Not for diagnostic use" in text
+
+
+def test_an_inverted_film_gets_no_score_and_can_be_inverted(page):
+    text = shown(choose(page, "inverted"))
+    assert "The film is inverted" in text
+    assert "COVID score" not in text
+    (button,) = [b for b in page.button if b.label == "Invert the film"]
+    button.click().run()
+    assert "COVID score" in shown(page)
+
+
+def test_sliders_do_not_ask_the_model_again(page, monkeypatch):
+    from pipeline.predictor import Predictor
+
+    choose(page, "clear")
+
+    def refuse(*_):
+        raise AssertionError("the model ran again")
+
+    monkeypatch.setattr(Predictor, "many", refuse)
+    page.slider(key="heat").set_value(0.2)
+    page.slider(key="contour").set_value(0.5)
+    page.selectbox(key="cam").set_value("gradcam")
+    page.run()
+    assert not page.exception
+    assert len(page.get("image")) == 3
+
+
+def test_the_film_survives_a_page_change(page):
+    choose(page, "clear")
+    page.switch_page("../pages/about.py").run()
+    assert page.title[0].value == "About the models"
+    page.switch_page("../pages/diagnose.py").run()
+    assert "COVID score" in shown(page)
+
+
+def test_french(page):
+    page.session_state["language"] = "fr"
+    page.run()
+    assert page.title[0].value == "Lire une radiographie"
+    text = shown(choose(page, "clear"))
+    assert re.search(r"Score COVID \d,\d\d", text)
+    assert "Ne pas utiliser pour un diagnostic" in text
+
+
+def test_only_models_with_weights_are_offered(page):
+    assert page.radio(key="model").options
+    assert len(page.radio(key="model").options) == len(registry.classifiers())
+
+
+def test_every_text_is_translated_and_none_is_left_over():
+    assert texts() - translated() == set()
+    assert translated() - texts() == set()
+
+
+def test_translations_keep_their_placeholders():
+    for english, french in catalogue("fr").items():
+        assert sorted(re.findall(r"{\w+}", english)) == sorted(re.findall(r"{\w+}", french))
+
+
+def test_scores_of_other_weights_are_not_shown(tmp_path):
+    folder = registry.weights_folder()
+    for file in folder.glob("*.json"):
+        (tmp_path / file.name).write_text(file.read_text())
+    assert evidence.scores_on_test_films("light", tmp_path) is not None
+    changed = (tmp_path / "registry.json").read_text()
+    sha256 = registry.entry("light", tmp_path).sha256
+    (tmp_path / "registry.json").write_text(changed.replace(sha256, "0" * 64))
+    assert evidence.scores_on_test_films("light", tmp_path) is None
+
+
+def test_shipped_weights_are_what_the_registry_says(capsys):
+    assert registry.main() == 0
+    models = registry.read_registry()["models"]
+    sizes = [(registry.weights_folder() / m["file"]).stat().st_size for m in models.values()]
+    assert sum(sizes) <= 7e6
+    assert models["unet"]["parameters"] == 599_073
+    assert models["light"]["parameters"] == 79_410
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    folder = registry.weights_folder()
+    (tmp_path / "registry.json").write_text((folder / "registry.json").read_text())
+    (tmp_path / "light.weights.h5").write_bytes(b"not weights")
+    with pytest.raises(registry.WeightsError, match="its sha256 differs"):
+        registry.entry("light", tmp_path).checked_file()
+    with pytest.raises(registry.WeightsError, match="is missing"):
+        registry.entry("unet", tmp_path).checked_file()

@@ -1,0 +1,115 @@
+"""The gate: what it lets pass, what it names."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.diagnose import diagnose
+from pipeline.evaluation.metrics import mask_agreement
+from pipeline.messages import SENTENCES
+from pipeline.phantom import EXAMPLES, Phantom, draw_film, variations
+from pipeline.quality import lung_statistics
+from tests.conftest import radiograph_of
+
+
+def codes(film: np.ndarray, predictor, **changes) -> list[str]:
+    from dataclasses import replace
+
+    diagnosis = diagnose(replace(radiograph_of(film), **changes), predictor)
+    for reason in diagnosis.verdict.reasons:
+        assert reason.sentence().endswith(".")
+    return [reason.code for reason in diagnosis.verdict.reasons]
+
+
+def test_statistics_of_a_drawn_mask():
+    probability = np.full((100, 100), 0.001, np.float32)
+    probability[20:80, 20:40] = 0.999
+    probability[30:80, 60:80] = 0.999
+    statistics = lung_statistics(np.zeros((100, 100), np.float32), probability)
+    assert statistics.area == pytest.approx(0.22)
+    assert statistics.two_largest == 1
+    assert statistics.symmetry == pytest.approx(5 / 6)
+    assert statistics.beside == pytest.approx(40 / np.hypot(40, 5))
+    assert statistics.border == 0
+    assert statistics.spread == 0
+
+
+def test_mask_at_the_border_and_empty_mask():
+    probability = np.zeros((50, 50), np.float32)
+    assert lung_statistics(probability, probability).area == 0
+    probability[:25] = 1
+    assert lung_statistics(probability, probability).border > 0.5
+
+
+@pytest.mark.parametrize("name", [n for n in EXAMPLES if n != "inverted"])
+def test_synthetic_films_pass(films, predictor, name):
+    film, lungs = films[name]
+    diagnosis = diagnose(radiograph_of(film), predictor)
+    assert diagnosis.verdict.may_score, diagnosis.verdict
+    assert mask_agreement(diagnosis.lung_mask() > 0, lungs > 0)["dice"] >= 0.9
+
+
+def test_the_unet_finds_the_lungs_of_many_phantoms(predictor):
+    dice = []
+    for phantom in variations(8, seed=5):
+        film, lungs = draw_film(phantom, 320)
+        answer = predictor(film.astype(np.float32))
+        mask = cv2.resize(answer.mask_probability, lungs.shape[::-1]) > 0.5
+        dice.append(mask_agreement(mask, lungs > 0)["dice"])
+    assert np.mean(dice) >= 0.93
+    assert min(dice) >= 0.88
+
+
+def test_inverted_and_turned_films_are_named(films, predictor):
+    film = films["clear"][0]
+    assert codes(films["inverted"][0], predictor) == ["inverted"]
+    assert codes(np.rot90(film), predictor) == ["turned_left"]
+    assert codes(np.rot90(film, -1), predictor) == ["turned_right"]
+
+
+def test_what_the_file_says_counts(films, predictor):
+    film = films["clear"][0]
+    assert codes(film, predictor, projection="LL") == ["not_frontal"]
+    assert codes(film, predictor, body_part="HAND") == ["not_chest"]
+    assert codes(film, predictor, projection="PA", body_part="CHEST") == []
+
+
+def not_chests() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    disc = np.hypot(*np.mgrid[-1:1:300j, -1:1:300j])
+    head_ct = np.where(disc < 0.8, 120 + 20 * (disc < 0.7), 0) + rng.normal(0, 5, disc.shape)
+    return {
+        "black": np.zeros((300, 300)),
+        "white": np.full((300, 300), 255.0),
+        "noise": rng.uniform(0, 255, (300, 300)),
+        "gradient": np.tile(np.linspace(0, 255, 300), (300, 1)),
+        "head CT": head_ct.clip(0, 255),
+        "squares": np.kron(rng.integers(0, 256, (10, 10)), np.ones((30, 30))),
+    }
+
+
+@pytest.mark.parametrize("name", not_chests())
+def test_what_is_no_chest_film_gets_no_score(predictor, name):
+    assert codes(not_chests()[name].astype(np.float32), predictor)
+
+
+def test_every_reason_has_a_sentence_that_ends():
+    assert all(sentence.rstrip().endswith(".") for sentence in SENTENCES.values())
+
+
+def test_phantoms_are_seeded_and_differ():
+    first, lungs = draw_film(Phantom(seed=1), 256)
+    np.testing.assert_array_equal(first, draw_film(Phantom(seed=1), 256)[0])
+    assert not np.array_equal(first, draw_film(Phantom(seed=2), 256)[0])
+    assert first.dtype == np.uint8
+    assert set(np.unique(lungs)) == {0, 255}
+    assert 0.12 < (lungs > 0).mean() < 0.4
+
+
+def test_opacities_make_lungs_denser_and_nothing_else():
+    clear, lungs = draw_film(Phantom(seed=4, label=False), 256)
+    opaque, same = draw_film(Phantom(seed=4, opacities=0.9, label=False), 256)
+    np.testing.assert_array_equal(lungs, same)
+    outside = cv2.erode(255 - lungs, np.ones((15, 15))) > 0
+    change = opaque.astype(float) - clear
+    assert change[lungs > 0].mean() > 4 * abs(change[outside].mean())
