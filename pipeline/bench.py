@@ -4,7 +4,10 @@ Times are medians of one run on an otherwise quiet machine; compare ratios, not 
 between machines.
 """
 
+import importlib.util
 import os
+import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -32,7 +35,7 @@ def bench() -> dict:
         name: round(registry.entry(name).checked_file().stat().st_size / 1e6, 2)
         for name in registry.read_registry()["models"]
     }
-    result["resident_mb"] = round(psutil.Process().memory_info().rss / 1e6)
+    result["server"] = _server()
     return result
 
 
@@ -84,6 +87,67 @@ def _model(name: str) -> dict:
         "load_and_trace_s": round(loaded, 2),
         "load_in_a_new_process_s": round(time.perf_counter() - started, 2),
     }
+
+
+def _server() -> dict:
+    """From the command to a page, and the server's memory once it has read a film.
+
+    Needs Chromium and playwright (``make test`` installs it); says so where they are missing.
+    """
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium or not importlib.util.find_spec("playwright"):
+        return {"skipped": "needs Chromium and playwright"}
+    from playwright.sync_api import sync_playwright
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.headless=true"]
+    options = [f"--server.port={port}", "--server.address=127.0.0.1"]
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(locale="en-US")
+        page.set_default_timeout(60_000)
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command + options,
+            cwd=registry.ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _until_open(port)
+            page.goto(f"http://127.0.0.1:{port}")
+            page.get_by_role("heading", level=1).wait_for()
+            answers = time.perf_counter() - started
+            page.get_by_text("Clear lungs", exact=True).click()
+            page.locator("[data-testid=stImage] img").nth(2).wait_for()
+            first = time.perf_counter() - started
+            started = time.perf_counter()
+            page.get_by_text("With opacities", exact=True).click()
+            page.get_by_text("COVID score").first.wait_for()
+            page.wait_for_function("document.querySelectorAll('[data-stale=true]').length == 0")
+            again = time.perf_counter() - started
+            resident = psutil.Process(process.pid).memory_info().rss
+        finally:
+            process.terminate()
+            process.wait(20)
+            browser.close()
+    return {
+        "command_to_page_s": round(answers, 1),
+        "command_to_first_score_s": round(first, 1),
+        "next_synthetic_film_s": round(again, 2),
+        "resident_mb": round(resident / 1e6),
+    }
+
+
+def _until_open(port: int) -> None:
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError("the app does not start: run `streamlit run app/main.py` to see why.")
 
 
 def _median_ms(call: Callable, repeats: int = 9) -> float:

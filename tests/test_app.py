@@ -132,3 +132,11 @@ def test_damaged_weights_are_refused(tmp_path):
         registry.entry("light", tmp_path).checked_file()
     with pytest.raises(registry.WeightsError, match="is missing"):
         registry.entry("unet", tmp_path).checked_file()
+
+
+def test_model_card_shows_the_measured_scores():
+    from pipeline.training.card import score_table
+
+    table = score_table()
+    assert len(table.splitlines()) > 10
+    assert table in (registry.weights_folder() / "README.md").read_text()

@@ -152,3 +152,14 @@ def test_explore_counts_and_draws(tmp_path, films, capsys):
     assert result["sets"]["COVID"]["sources"] == {"bimcv": 3}
     assert result["sets"]["COVID"]["with_lung_mask"] == 2
     assert cv2.imread(str(figure)) is not None
+
+
+def test_bench_reports_ratios(monkeypatch, tmp_path, capsys):
+    from pipeline import bench
+
+    monkeypatch.setattr(bench, "_server", lambda: {})
+    monkeypatch.setattr(bench, "_median_ms", lambda call, repeats=9: (call(), 1.0)[1])
+    assert main(["bench", "--json", str(tmp_path / "bench.json")]) == 0
+    result = json.loads((tmp_path / "bench.json").read_text())
+    assert {"times_faster_per_film", "times_faster_whole_batch"} <= result["hist_norm"].keys()
+    assert result["models"]["light"]["times_cheaper_than_a_second_pass"] > 0

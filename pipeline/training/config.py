@@ -32,7 +32,7 @@ class TrainingConfig:
 
     ``groups``: target class to merged labels, see `BalancedBatches`; empty for the U-Net.
     ``equalise``: whether a HistNorm stands before the U-Net. ``label_smoothing``: share of a
-    target's certainty given to all classes alike.
+    target's certainty given to all classes alike. ``warm_start``: begin with the shipped weights.
     """
 
     model: str
@@ -41,6 +41,7 @@ class TrainingConfig:
     equalise: bool = True
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     label_smoothing: float = 0.0
+    warm_start: bool = False
 
 
 def load_config(path: Path | str) -> TrainingConfig:

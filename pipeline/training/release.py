@@ -3,6 +3,7 @@
     python -m pipeline.training.release unet --data DIR
     python -m pipeline.training.release light --data DIR
     python -m pipeline.training.release gate --data DIR
+    python -m pipeline.training.release card            the table of scores in weights/README.md
 
 ``unet`` also writes ``test_films.txt``, the names of the films that no model trains on. The
 classifier's threshold and the quality gate's limits are chosen on validation films. Scores are
@@ -24,6 +25,7 @@ from pipeline.evaluation.metrics import choose_threshold
 from pipeline.predictor import Predictor
 from pipeline.quality import lung_statistics
 from pipeline.radiograph import read_radiograph
+from pipeline.training.card import write_card
 from pipeline.training.config import load_config
 from pipeline.training.engines import predictor_of
 from pipeline.training.tasks import TASKS, ClassificationTask
@@ -115,11 +117,15 @@ def _write(folder: Path, description: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=[*TASKS, "gate"])
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("what", choices=[*TASKS, "gate", "card"])
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path)
     arguments = parser.parse_args()
-    if arguments.what == "gate":
+    if arguments.what == "card":
+        write_card()
+    elif arguments.data is None:
+        parser.error("--data is needed")
+    elif arguments.what == "gate":
         fit_gate(arguments.data)
     else:
         run = arguments.run or Path("runs") / arguments.what

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from pipeline import registry
 from pipeline.training.config import as_record, load_config
 from pipeline.training.engines import make_engine
 from pipeline.training.loop import Run
@@ -31,6 +32,8 @@ def train(
         raise FileExistsError(f"{folder} holds a run: add --resume to go on with it, or move it.")
     keras.utils.set_random_seed(config.seed)  # before the model draws its first weights
     task = TASKS[config.model](config, data)
+    if config.warm_start:
+        task.model.load_weights(registry.entry(config.model).checked_file())
     print({part: len(films) for part, films in task.parts.items()})
     trainer = make_engine(task.model, task.loss, config.seed, engine)
     run = Run(config, folder)

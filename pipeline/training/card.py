@@ -1,0 +1,51 @@
+"""The table of scores in ``weights/README.md``, written from what `evaluate` measured."""
+
+from pathlib import Path
+
+from pipeline import registry
+from pipeline.evidence import scores_on_test_films
+
+START, END = "<!-- scores -->", "<!-- /scores -->"
+NAMES = {
+    "auc": "AUC",
+    "sensitivity": "sensitivity (recall)",
+    "specificity": "specificity",
+    "accuracy": "accuracy",
+    "precision": "precision",
+}
+
+
+def score_table(folder: Path | None = None) -> str:
+    """Markdown table of every classifier's scores on test films, and the U-Net's."""
+    lines = ["| model | score | value | 95 % interval | n |", "|---|---|---|---|---|"]
+    scores = None
+    for model in registry.classifiers(folder):
+        scores = scores_on_test_films(model, folder)
+        if scores:
+            label = f"{model}, COVID from {scores['threshold']:.3f}"
+            lines += [_row(label, name, scores[key]) for key, name in NAMES.items()]
+            lines.append(
+                f"| {model} | Brier score, ECE | {scores['brier']:.3f}, "
+                f"{scores['ece']:.3f} | | {scores['n']} |"
+            )
+            lines.append(_row("gate", "films without a score", scores["abstained"]))
+    if scores:
+        sets = {"database": scores["segmentation"], **scores["segmentation_by_set"]}
+        for name, agreement in sets.items():
+            for key in ("dice", "iou", "accuracy"):
+                lines.append(_row(f"U-Net, {name} masks", key, agreement[key]))
+    return "\n".join(lines)
+
+
+def _row(model: str, name: str, scored: dict) -> str:
+    low, high = f"{scored['low']:.4f}", f"{scored['high']:.4f}"
+    return f"| {model} | {name} | {scored['value']:.4f} | {low} to {high} | {scored['n']} |"
+
+
+def write_card(folder: Path | None = None) -> None:
+    """Put the table into the model card."""
+    path = (folder or registry.weights_folder()) / "README.md"
+    before, rest = path.read_text(encoding="utf-8").split(START)
+    after = rest.split(END)[1]
+    text = f"{before}{START}\n{score_table(folder)}\n{END}{after}"
+    path.write_text(text, encoding="utf-8")
