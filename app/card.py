@@ -73,7 +73,7 @@ def show_weights() -> None:
         [
             {
                 _("Model"): name,
-                _("Parameters"): f"{model['parameters']:,}",
+                _("Parameters"): number(model["parameters"], 0),
                 _("Threshold"): number(model["threshold"], 3) if model.get("threshold") else "–",
                 "sha256": model["sha256"][:16] + "…",
             }

@@ -48,5 +48,6 @@ def percent(value: float, digits: int = 0) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number with the language's decimal sign."""
-    return format_decimal(value, format="0." + "0" * digits, locale=current())
+    """A number with the language's decimal sign and grouping."""
+    pattern = "#,##0." + "0" * digits if digits else "#,##0"
+    return format_decimal(value, format=pattern, locale=current())

@@ -1,10 +1,13 @@
 """The command line: diagnose, train, evaluate, bench, explore."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 from pathlib import Path
+
+import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -20,10 +23,32 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def _diagnose(options) -> int:
-    from pipeline.command_line import diagnose_files
+@contextlib.contextmanager
+def _without_chatter():
+    """Keep what TensorFlow's C++ libraries say while they load from standard error.
 
-    return diagnose_files(options)
+    Their log level has no hold on it, and a reader takes "failed call to cuInit" for an error.
+    """
+    sys.stderr.flush()
+    kept, silent = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(silent)
+
+
+def _diagnose(options) -> int:
+    with _without_chatter():
+        from pipeline.command_line import diagnose_files
+        from pipeline.predictor import Predictor
+
+        predictor = Predictor(options.model)
+        predictor(np.zeros((64, 64), np.float32))  # what is left to say is said on the first film
+
+    return diagnose_files(options, predictor)
 
 
 def _train(options) -> None:

@@ -15,9 +15,8 @@ from pipeline.predictor import Predictor
 from pipeline.radiograph import UnreadableRadiograph
 
 
-def diagnose_files(options) -> int:
+def diagnose_files(options, predictor: Predictor) -> int:
     """Diagnose every file; exit status 1 when at least one of them was an error."""
-    predictor = Predictor(options.model)
     failed = False
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
