@@ -1,14 +1,20 @@
 """The gate: what it lets pass, what it names."""
 
+import io
+
 import cv2
 import numpy as np
 import pytest
+from matplotlib import cbook
+from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from pipeline.diagnose import diagnose
 from pipeline.evaluation.metrics import mask_agreement
 from pipeline.messages import SENTENCES
 from pipeline.phantom import EXAMPLES, Phantom, draw_film, variations
 from pipeline.quality import lung_statistics
+from pipeline.radiograph import UnreadableRadiograph, read_radiograph
 from tests.conftest import radiograph_of
 
 
@@ -85,7 +91,32 @@ def not_chests() -> dict[str, np.ndarray]:
         "gradient": np.tile(np.linspace(0, 255, 300), (300, 1)),
         "head CT": head_ct.clip(0, 255),
         "squares": np.kron(rng.integers(0, 256, (10, 10)), np.ones((30, 30))),
+        **{name: np.asarray(picture.convert("L")) for name, picture in photographs().items()},
+        "head MR": head_mr(),
     }
+
+
+def photographs() -> dict[str, Image.Image]:
+    """Real photographs that scikit-learn and matplotlib bring with them."""
+    china, flower = (Image.fromarray(image) for image in load_sample_images().images)
+    with cbook.get_sample_data("grace_hopper.jpg") as file:
+        portrait = Image.open(file).convert("RGB")
+    return {"temple": china, "flower": flower, "portrait": portrait}
+
+
+def head_mr() -> np.ndarray:
+    """A magnetic resonance image, 256 x 256, that matplotlib brings with it."""
+    with cbook.get_sample_data("s1045.ima.gz") as file:
+        deep = np.frombuffer(file.read(), np.uint16).astype(float).reshape(256, 256)
+    return deep * 255 / deep.max()
+
+
+@pytest.mark.parametrize("name", photographs())
+def test_colour_photographs_are_refused(name):
+    buffer = io.BytesIO()
+    photographs()[name].save(buffer, "JPEG")
+    with pytest.raises(UnreadableRadiograph, match="colour picture"):
+        read_radiograph(buffer.getvalue())
 
 
 @pytest.mark.parametrize("name", not_chests())
