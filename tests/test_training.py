@@ -225,6 +225,9 @@ def test_plateau_halves_the_rate_and_stops_early(tmp_path):
         def step(self, films, targets, rate):
             return 1.0
 
+        def rotate(self, on):
+            pass
+
         def keras_model(self):
             return build_unet((1, 1))
 

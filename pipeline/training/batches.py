@@ -117,8 +117,9 @@ def jitter_film(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     rows, columns = film.shape
     turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), 0, np.exp(rng.normal(0, 0.06)))
     turn[:, 2] += rng.normal(0, 0.025, 2) * (columns, rows)
-    film = cv2.warpAffine(film, turn, (columns, rows), flags=cv2.INTER_LINEAR)
     if rng.random() < 0.5:
+        film = cv2.warpAffine(film, turn, (columns, rows), flags=cv2.INTER_LINEAR)
+    if rng.random() < 0.25:
         film = cv2.GaussianBlur(film, (0, 0), rng.uniform(0.3, 1.0) * rows / 256)
     gamma = np.exp(rng.normal(0, 0.15))
     table = 255 * (np.arange(256) / 255) ** gamma

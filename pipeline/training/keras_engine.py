@@ -13,9 +13,20 @@ class KerasEngine:
     def __init__(self, model: keras.Model, loss: str, seed: int):
         keras.utils.set_random_seed(seed)
         self.model, self.loss = model, LOSSES[loss]
+        self.rotations = {
+            layer: layer.factor
+            for layer in model.layers
+            if isinstance(layer, keras.layers.RandomRotation)
+        }
         self.optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-7)
         model.compile(optimizer=self.optimizer, loss=self.loss)
         self.optimizer.build(model.trainable_variables)
+
+    def rotate(self, on: bool) -> None:
+        """Switch the model's own random rotations on or off; flips, which blur nothing, stay."""
+        for layer, factor in self.rotations.items():
+            layer.factor = factor if on else (0.0, 0.0)
+        self.model.make_train_function(force=True)
 
     def step(self, films: np.ndarray, targets: np.ndarray, learning_rate: float) -> float:
         """Take one Adam step; return the batch's loss."""

@@ -49,6 +49,7 @@ class Run:
         while self.state["stage"] < len(self.config.stages):
             stage = self.config.stages[self.state["stage"]]
             batches = batches_for(stage)
+            engine.rotate(stage.resample)
             while self.state["epoch"] < stage.epochs and self.state["wait"] < stage.patience:
                 self._epoch(engine, stage, batches, score)
             self._next_stage()

@@ -32,7 +32,7 @@ def masked_films(
 
     Kept in ``cache`` under a name made of the films, the size and the U-Net's hash.
     """
-    names = "\n".join(str(film.path) for film in films)
+    names = "\n".join(film.path.name for film in films)
     key = hashlib.sha256(f"{names}|{unet_sha256}|{size}|{equalise}".encode()).hexdigest()[:16]
     path = cache / f"masked-{size}-{key}.npy"
     if path.is_file():

@@ -86,7 +86,7 @@ class ClassificationTask:
         labels = [film.label for film in self.parts["train"]]
         films = self.films("train", stage.size)
         groups, seed = self.config.groups, self.config.seed
-        return BalancedBatches(films, labels, groups, stage.batch_size, seed, jitter=True)
+        return BalancedBatches(films, labels, groups, stage.batch_size, seed, jitter=stage.resample)
 
     def score(self, engine, stage: Stage) -> dict:
         """Loss, classes weighing alike as in training; AUC and accuracy as the films come."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pipeline.training.torch_twin import TorchTwin
+from pipeline.training.torch_twin import RandomRotation, TorchTwin
 
 
 class TorchEngine:
@@ -21,6 +21,12 @@ class TorchEngine:
         self.twin = TorchTwin(model).to(self.device)
         self.loss = LOSSES[loss]
         self.optimizer = torch.optim.Adam(self.twin.parameters(), lr=1e-3, eps=1e-7)
+
+    def rotate(self, on: bool) -> None:
+        """Switch the model's own random rotations on or off; flips, which blur nothing, stay."""
+        for module in self.twin.modules():
+            if isinstance(module, RandomRotation):
+                module.on = on
 
     def step(self, films: np.ndarray, targets: np.ndarray, learning_rate: float) -> float:
         """Take one Adam step; return the batch's loss."""

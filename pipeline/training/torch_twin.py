@@ -124,15 +124,16 @@ class _RandomFlip(nn.Module):
         return torch.where(flip, x.flip(-1), x)
 
 
-class _RandomRotation(nn.Module):
+class RandomRotation(nn.Module):
     """Rotation about the centre by up to ``factor`` of a turn; what comes in from outside is 0."""
 
     def __init__(self, layer):
         super().__init__()
         self.low, self.high = (2 * np.pi * f for f in layer.factor)
+        self.on = True
 
     def forward(self, x):
-        if not self.training:
+        if not (self.training and self.on):
             return x
         angle = torch.empty(len(x), device=x.device).uniform_(self.low, self.high)
         c, s, o = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
@@ -179,7 +180,7 @@ def _twin_of(layer) -> nn.Module:
         case k.RandomFlip():
             return _RandomFlip()
         case k.RandomRotation():
-            return _RandomRotation(layer)
+            return RandomRotation(layer)
     raise TypeError(f"{layer.name} ({type(layer).__name__}) has no twin in PyTorch: add one here.")
 
 
