@@ -1,10 +1,15 @@
-# The app alone. On a GPU host: docker run --gpus all -p 8501:8501 pulmoscope
+# The app alone: docker build -t pulmoscope . && docker run -p 8501:8501 pulmoscope
+# For a GPU host, which adds some 3 GB of CUDA libraries:
+#   docker build --build-arg GPU=1 -t pulmoscope . && docker run --gpus all -p 8501:8501 pulmoscope
 FROM python:3.11-slim
 
 RUN useradd --create-home app
 WORKDIR /srv/pulmoscope
 COPY requirements.txt .
 RUN pip install --no-cache-dir --requirement requirements.txt
+ARG GPU=0
+RUN if [ "$GPU" = 1 ]; then \
+    pip install --no-cache-dir "tensorflow[and-cuda]==$(pip show tensorflow | sed -n 's/^Version: //p')"; fi
 COPY --chown=app . .
 RUN python -m pipeline.registry
 

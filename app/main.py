@@ -14,6 +14,11 @@ from app.language import gettext as _
 
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
 
+# Streamlit drops a widget's state when another page is shown; saying it again keeps it.
+for key in ("model", "contour", "heat", "cam", "example"):
+    if key in st.session_state:
+        st.session_state[key] = st.session_state[key]
+
 pages = st.navigation(
     [
         st.Page(ROOT / "pages/diagnose.py", title=_("Read a radiograph"), url_path="read"),

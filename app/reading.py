@@ -12,7 +12,6 @@ from pipeline.diagnosis import Diagnosis
 from pipeline.evidence import scores_on_test_films
 from pipeline.gradcam import METHODS
 from pipeline.phantom import EXAMPLES
-from pipeline.pictures import FULL_SCALE
 
 
 def take_films() -> None:
@@ -24,7 +23,7 @@ def take_films() -> None:
         help=_("Frontal films, adult. Nothing you upload is stored."),
         on_change=_uploads_changed,
     )
-    if uploaded and st.session_state.pop("uploads_changed", False):
+    if st.session_state.pop("uploads_changed", False):
         with st.spinner(_("Reading the film …")):
             inference.take_uploads(uploaded)
 
@@ -89,7 +88,15 @@ def choose_case() -> inference.Case | None:
     """The film to read; a choice appears once there are several."""
     cases = inference.cases()
     if len(cases) > 1:
-        st.selectbox(_("Film"), list(cases), format_func=lambda key: _title(cases[key]), key="case")
+        # A widget's own state is dropped on another page; "case" is ours and stays.
+        st.session_state["film"] = st.session_state["case"]
+        st.selectbox(
+            _("Film"),
+            list(cases),
+            format_func=lambda key: _title(cases[key]),
+            key="film",
+            on_change=lambda: st.session_state.update(case=st.session_state["film"]),
+        )
     return inference.selected_case()
 
 
@@ -206,9 +213,9 @@ def show_pictures(diagnosis: Diagnosis, contour: float, heat: float, cam: str) -
             st.info(_("No heatmap: the score is withheld."), icon=":material/block:")
             return
         caption = _(
-            "Where the evidence for COVID lies ({cam}); black-violet is weak, yellow strong, "
-            "on a fixed scale from 0 to {scale}"
-        ).format(cam=cam, scale=number(FULL_SCALE, 1))
+            "Where the evidence for COVID lies ({cam}): violet is weak, yellow strong, on one "
+            "scale for all films"
+        ).format(cam=cam)
         st.image(heatmap_picture(diagnosis, cam, heat), caption=caption, width="stretch")
 
 

@@ -99,7 +99,8 @@ _written: set[Path] = set()
 def _write_pictures(diagnosis: Diagnosis, stem: Path) -> None:
     heatmap = diagnosis.heatmap()
     lungs = diagnosis.lung_mask()
-    overlay = overlay_heatmap(diagnosis.radiograph.pixels, heatmap)
+    scale = diagnosis.cam_scale[diagnosis.cam]
+    overlay = overlay_heatmap(diagnosis.radiograph.pixels, heatmap, scale)
     overlay = draw_contour(overlay, lungs)
     for name, picture in (("mask", lungs), ("overlay", overlay[..., ::-1])):
         coded = cv2.imencode(".png", picture)[1]

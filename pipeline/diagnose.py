@@ -73,5 +73,6 @@ def diagnose(
         geometry=(geometry.STRIDE, geometry.OFFSET, entry.input_size),
         covid=predictor.covid,
         cam=cam or entry.cam,
+        cam_scale=entry.cam_scale,
         seconds=time.perf_counter() - started,
     )

@@ -41,6 +41,7 @@ class Diagnosis:
     geometry: tuple[float, float, int]  # stride, offset and input size, see `gradcam.place`
     covid: int
     cam: str
+    cam_scale: dict[str, float]  # per method, the raw value that fills the colour scale
     seconds: float
     version: str = __version__
 

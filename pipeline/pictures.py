@@ -4,8 +4,6 @@ import cv2
 import numpy as np
 from matplotlib import colormaps
 
-# Evidence that fills the colour scale: E = -log(1 - p) per cell of the feature map.
-FULL_SCALE = 1.0
 COLOUR_MAP = "inferno"
 CONTOUR = (0, 200, 215)
 
@@ -17,7 +15,7 @@ def film_rgb(film: np.ndarray) -> np.ndarray:
 
 
 def overlay_heatmap(
-    film: np.ndarray, heatmap: np.ndarray, full_scale: float = FULL_SCALE, opacity: float = 0.6
+    film: np.ndarray, heatmap: np.ndarray, full_scale: float, opacity: float = 0.6
 ) -> np.ndarray:
     """Lay a raw heatmap over a film, both (rows, columns); returns uint8 (rows, columns, 3).
 

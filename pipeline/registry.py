@@ -26,6 +26,7 @@ class Entry:
     labels: tuple[str, ...] = ()
     threshold: float | None = None
     cam: str = "gradcam"
+    cam_scale: dict | None = None
     training: dict | None = None
     scores: dict | None = None
 

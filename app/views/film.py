@@ -25,7 +25,8 @@ def lung_picture(diagnosis: Diagnosis, opacity: float) -> np.ndarray:
 def heatmap_picture(diagnosis: Diagnosis, cam: str, opacity: float) -> np.ndarray:
     """The film under the raw heatmap of a method, on the fixed colour scale."""
     film = _shrink(diagnosis.radiograph.pixels)
-    return overlay_heatmap(film, diagnosis.heatmap(cam, film.shape), opacity=opacity)
+    heatmap = diagnosis.heatmap(cam, film.shape)
+    return overlay_heatmap(film, heatmap, diagnosis.cam_scale[cam], opacity)
 
 
 def _shrink(film: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from pipeline import registry
 from pipeline.evaluation.evaluate import films_of
 from pipeline.evaluation.metrics import choose_threshold
+from pipeline.gradcam import METHODS
 from pipeline.predictor import Predictor
 from pipeline.quality import lung_statistics
 from pipeline.radiograph import read_radiograph
@@ -62,6 +63,7 @@ def release(name: str, run: Path, data: Path) -> None:
     else:
         entry["labels"] = list(config["groups"])
         entry.setdefault("cam", "hirescam")
+        entry.setdefault("cam_scale", dict.fromkeys(METHODS, 1.0))
         entry["threshold"] = 0.5
         _write(folder, description)
         entry["threshold"] = _threshold(name, data)
@@ -87,27 +89,46 @@ TAIL = 0.0005
 
 
 def fit_gate(data: Path) -> None:
-    """Set each statistic's limits so that `TAILS` of the validation films lie beyond each end."""
+    """Set the gate's limits and the heatmaps' colour scales from validation films.
+
+    Of each statistic, `TAILS` of the films lie beyond each end. A method's scale ends at the 90th
+    percentile of its maps' maxima over COVID films that the model calls COVID.
+    """
     folder = registry.weights_folder()
     description = _read(folder)
-    predictor = Predictor("light")
-    rows = []
-    for film in tqdm([f for f in films_of(data, "validation") if f.label], desc="gate"):
-        pixels = read_radiograph(film.path.read_bytes()).pixels
-        rows.append(asdict(lung_statistics(pixels, predictor(pixels).mask_probability)))
-    limits = {}
-    for name, (low, high) in ENDS.items():
-        values = np.array([row[name] for row in rows])
-        tail = TAILS.get(name, TAIL)
-        span = np.quantile(values, 1 - tail) - np.quantile(values, tail)
-        margin = 0.05 * span  # other hospitals' films differ more than these do from each other
-        limits[name] = [
-            round(float(np.quantile(values, tail) - margin), 4) if low is None else low,
-            round(float(np.quantile(values, 1 - tail) + margin), 4) if high is None else high,
-        ]
-    description["gate_limits"] = limits
+    films = [film for film in films_of(data, "validation") if film.label]
+    for model in registry.classifiers():
+        statistics, peaks = _measure(films, Predictor(model))
+        scale = {method: float(np.percentile(values, 90)) for method, values in peaks.items()}
+        description["models"][model]["cam_scale"] = scale
+    description["gate_limits"] = {name: _limits(name, statistics) for name in ENDS}
     _write(folder, description)
-    print(json.dumps(limits, indent=1))
+    print(json.dumps(description["gate_limits"], indent=1), scale)
+
+
+def _measure(films, predictor: Predictor) -> tuple[list[dict], dict[str, list[float]]]:
+    statistics, peaks = [], {method: [] for method in METHODS}
+    for film in tqdm(films, desc=predictor.entry.name):
+        pixels = read_radiograph(film.path.read_bytes()).pixels
+        answer = predictor(pixels)
+        statistics.append(asdict(lung_statistics(pixels, answer.mask_probability)))
+        called = answer.probabilities[predictor.covid] >= predictor.entry.threshold
+        if film.label == "COVID" and called:
+            for name, method in METHODS.items():
+                peaks[name].append(float(method(answer.features, answer.gradient).max()))
+    return statistics, peaks
+
+
+def _limits(name: str, statistics: list[dict]) -> list[float]:
+    values = np.array([row[name] for row in statistics])
+    tail = TAILS.get(name, TAIL)
+    first, last = np.quantile(values, (tail, 1 - tail))
+    margin = 0.05 * (last - first)  # other hospitals' films differ more than these do
+    low, high = ENDS[name]
+    return [
+        round(float(first - margin), 4) if low is None else low,
+        round(float(last + margin), 4) if high is None else high,
+    ]
 
 
 def _read(folder: Path) -> dict:
