@@ -4,6 +4,7 @@ Times are medians of one run on an otherwise quiet machine; compare ratios, not 
 between machines.
 """
 
+import functools
 import importlib.util
 import os
 import shutil
@@ -24,6 +25,8 @@ from pipeline.gradcam import METHODS, place
 from pipeline.layers.hist_norm import HistNorm
 from pipeline.phantom import EXAMPLES, draw_film
 from pipeline.predictor import Predictor
+from pipeline.training.engines import make_engine
+from pipeline.training.tasks import TASKS
 
 
 def bench() -> dict:
@@ -35,6 +38,7 @@ def bench() -> dict:
         name: round(registry.entry(name).checked_file().stat().st_size / 1e6, 2)
         for name in registry.read_registry()["models"]
     }
+    result["training"] = {name: _training(name) for name in ("unet", "light")}
     result["server"] = _server()
     return result
 
@@ -87,6 +91,25 @@ def _model(name: str) -> dict:
         "load_and_trace_s": round(loaded, 2),
         "load_in_a_new_process_s": round(time.perf_counter() - started, 2),
     }
+
+
+def _training(name: str, size: int = 256, batch: int = 8) -> dict:
+    """Time of a training step per film, on Keras and on PyTorch's kernels."""
+    task = TASKS[name]
+    rng = np.random.default_rng(0)
+    films = rng.random((batch, size, size, 1), np.float32)
+    targets = (
+        np.rint(films) if name == "unet" else np.eye(2, dtype=np.float32)[[0, 1] * (batch // 2)]
+    )
+    times = {}
+    for kind in ("keras", "torch"):
+        if kind == "torch" and not importlib.util.find_spec("torch"):
+            return times | {"torch": "not installed"}
+        engine = make_engine(task.build(), task.loss, seed=0, kind=kind)
+        step = functools.partial(engine.step, films, targets, 1e-3)
+        times[f"{kind}_ms_per_film"] = round(_median_ms(step, repeats=3) / batch, 1)
+    ratio = times["keras_ms_per_film"] / times["torch_ms_per_film"]
+    return times | {"times_faster_with_torch": round(ratio, 2)}
 
 
 def _server() -> dict:

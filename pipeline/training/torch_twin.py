@@ -1,8 +1,8 @@
 """Train a Keras model with PyTorch's kernels: the same graph, the same weights, other kernels.
 
-PyTorch's CPU convolutions in channels-last memory take 0.6 times TensorFlow's time per training
-step for the U-Net and 0.7 times for the light CNN (see ``python -m pipeline bench``), and a GPU
-image that only has PyTorch trains the same models. Keras stays the one place where a model is
+PyTorch's CPU convolutions in channels-last memory make a training step faster than TensorFlow's
+(``python -m pipeline bench`` says by how much), and a GPU image that only has PyTorch trains the
+same models. Keras stays the one place where a model is
 written down: the twin walks the built graph and replaces each layer.
 """
 
