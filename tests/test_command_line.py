@@ -158,6 +158,7 @@ def test_bench_reports_ratios(monkeypatch, tmp_path, capsys):
     from pipeline import bench
 
     monkeypatch.setattr(bench, "_server", dict)
+    monkeypatch.setattr(bench, "_training", lambda name: {})
     monkeypatch.setattr(bench, "_median_ms", lambda call, repeats=9: (call(), 1.0)[1])
     assert main(["bench", "--json", str(tmp_path / "bench.json")]) == 0
     result = json.loads((tmp_path / "bench.json").read_text())
