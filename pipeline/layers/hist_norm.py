@@ -48,8 +48,9 @@ class HistNorm(keras.layers.Layer):
                 f", received lungs={'given' if lungs is not None else None}."
             )
         shape = ops.shape(film)
-        levels = ops.cast(ops.round(film * 255.0), "int32")
-        levels = ops.reshape(ops.clip(levels, 0, LEVELS - 1), (shape[0], -1))
+        # By way of uint8, which halves the memory that is moved.
+        levels = ops.cast(ops.round(ops.clip(film, 0.0, 1.0) * 255.0), "uint8")
+        levels = ops.cast(ops.reshape(levels, (shape[0], -1)), "int32")
         first_bin = LEVELS * ops.expand_dims(ops.arange(shape[0], dtype="int32"), 1)
         bins = ops.reshape(levels + first_bin, (-1,))
         counted = ops.ones_like(bins) if lungs is None else ops.reshape(ops.round(lungs), (-1,))
