@@ -91,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     from pipeline.gradcam import METHODS
     from pipeline.training.config import ENGINES
 
+    classifiers = ("light", "xception", "cnn1", "cnn2")
+
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -104,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(run=_diagnose)
 
     add = commands.add_parser("train", help="train a model on the database")
-    add.add_argument("model", choices=("unet", "light"))
+    add.add_argument("model", choices=("unet", *classifiers))
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
     add.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     add.add_argument("--config", type=Path, metavar="FILE", help="a .py file with a CONFIG")
@@ -114,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("evaluate", help="score a model on a folder of films")
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
-    add.add_argument("--model", choices=("light", "xception"), default="light")
+    add.add_argument("--model", choices=classifiers, default="light")
     add.add_argument("--part", choices=("all", "train", "validation", "test"), default="all")
     add.add_argument("--threshold", type=_unit_interval)
     add.add_argument("--json", type=Path, metavar="FILE")

@@ -23,10 +23,11 @@ import tensorflow as tf
 from pipeline import registry
 from pipeline.gradcam import METHODS, place
 from pipeline.layers.hist_norm import HistNorm
+from pipeline.models.architectures import ARCHITECTURES
+from pipeline.models.unet import build_unet
 from pipeline.phantom import EXAMPLES, draw_film
 from pipeline.predictor import Predictor
 from pipeline.training.engines import make_engine
-from pipeline.training.tasks import TASKS
 
 
 def bench() -> dict:
@@ -38,7 +39,7 @@ def bench() -> dict:
         name: round(registry.entry(name).checked_file().stat().st_size / 1e6, 2)
         for name in registry.read_registry()["models"]
     }
-    result["training"] = {name: _training(name) for name in ("unet", "light")}
+    result["training"] = {name: _training(name) for name in ("unet", "light", "xception")}
     result["server"] = _server()
     return result
 
@@ -70,12 +71,12 @@ def _model(name: str) -> dict:
     film = draw_film(EXAMPLES["opacities"], 1024)[0].astype(np.float32)
     predictor(film)
     loaded = time.perf_counter() - started
-    geometry, size = predictor.geometry, predictor.entry.input_size
+    looks, size = predictor.architecture, predictor.entry.input_size
 
     def answer_and_map():
         answer = predictor(film)
         raw = METHODS[predictor.entry.cam](answer.features, answer.gradient)
-        return place(raw, geometry.STRIDE, geometry.OFFSET, size, film.shape)
+        return place(raw, looks.stride, looks.offset, size, film.shape)
 
     answer = predictor(film)
     whole = _median_ms(answer_and_map)
@@ -95,17 +96,18 @@ def _model(name: str) -> dict:
 
 def _training(name: str, size: int = 256, batch: int = 8) -> dict:
     """Time of a training step per film, on Keras and on PyTorch's kernels."""
-    task = TASKS[name]
     rng = np.random.default_rng(0)
     films = rng.random((batch, size, size, 1), np.float32)
-    targets = (
-        np.rint(films) if name == "unet" else np.eye(2, dtype=np.float32)[[0, 1] * (batch // 2)]
-    )
+    if name == "unet":
+        build, loss, targets = build_unet, "cross_entropy_and_dice", np.rint(films)
+    else:
+        build, loss = ARCHITECTURES[name].build, "categorical_cross_entropy"
+        targets = np.eye(2, dtype=np.float32)[[0, 1] * (batch // 2)]
     times = {}
     for kind in ("keras", "torch"):
         if kind == "torch" and not importlib.util.find_spec("torch"):
             return times | {"torch": "not installed"}
-        engine = make_engine(task.build(), task.loss, seed=0, kind=kind)
+        engine = make_engine(build(), loss, seed=0, kind=kind)
         step = functools.partial(engine.step, films, targets, 1e-3)
         times[f"{kind}_ms_per_film"] = round(_median_ms(step, repeats=3) / batch, 1)
     ratio = times["keras_ms_per_film"] / times["torch_ms_per_film"]

@@ -61,7 +61,7 @@ def diagnose(
     started = time.perf_counter()
     answer = predictor(radiograph.pixels)
     verdict = explain(radiograph, judge_with(predictor, radiograph, answer), predictor)
-    entry, geometry = predictor.entry, predictor.geometry
+    entry, looks = predictor.entry, predictor.architecture
     return Diagnosis(
         radiograph=radiograph,
         answer=answer,
@@ -70,7 +70,7 @@ def diagnose(
         weights_sha256=entry.sha256,
         unet_sha256=predictor.unet_entry.sha256,
         threshold=entry.threshold if threshold is None else threshold,
-        geometry=(geometry.STRIDE, geometry.OFFSET, entry.input_size),
+        geometry=(looks.stride, looks.offset, entry.input_size),
         covid=predictor.covid,
         cam=cam or entry.cam,
         cam_scale=entry.cam_scale,

@@ -15,7 +15,8 @@ from pipeline.radiograph import Radiograph
 class Answer:
     """What one forward pass says of one film; arrays as in `build_graph`, without the batch axis.
 
-    ``gradient`` is that of the evidence on ``features``, see `pipeline.gradcam`.
+    ``gradient`` is that of the evidence on ``features``, see `pipeline.gradcam`. Only Xception has
+    ``class_probabilities``, float32 (4,), see `pipeline.models.xception.CLASSES`.
     """
 
     mask_probability: np.ndarray
@@ -25,6 +26,7 @@ class Answer:
     features: np.ndarray
     probabilities: np.ndarray
     gradient: np.ndarray
+    class_probabilities: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

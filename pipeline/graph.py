@@ -23,6 +23,7 @@ def build_graph(
     size: int,
     equalise_first: bool = True,
     over: str = "image",
+    masked: bool = True,
 ) -> keras.Model:
     """Join the U-Net and a classifier into one model that starts from the raw film.
 
@@ -31,10 +32,12 @@ def build_graph(
     Takes float32 (batch, rows, columns, 1) in 0..255, any rows and columns. Returns the dict of
     `OUTPUTS`, all float32: ``mask_probability``, ``mask`` (1 inside a lung field), ``masked_film``
     and ``equalised_film`` (batch, size, size, 1) in 0..1; ``features``, the output of the layer
-    ``last_features``; ``probabilities`` (batch, classes).
+    ``last_features``; ``probabilities`` (batch, labels); and ``class_probabilities`` (batch, 4)
+    where the classifier has a layer ``class_logits``.
 
     ``equalise_first`` puts a HistNorm before the U-Net, which makes the mask independent of the
-    exposure. ``over`` is the HistNorm's before the classifier, see there.
+    exposure. ``over`` is the HistNorm's before the classifier, see there. A classifier that is not
+    ``masked`` is shown the whole film in 0..255 instead.
     """
     trunk = keras.Model(
         classifier.input,
@@ -43,25 +46,31 @@ def build_graph(
     )
     raw = keras.Input((None, None, 1), name="film")
     # Antialiased: a film of 3,000 rows must look as the training films did, shrunk by area.
-    x = layers.Resizing(size, size, antialias=True, name="resize")(raw)
-    film = layers.Rescaling(1 / 255, name="rescale")(x)
+    resized = layers.Resizing(size, size, antialias=True, name="resize")(raw)
+    film = layers.Rescaling(1 / 255, name="rescale")(resized)
     seen = HistNorm(name="equalise_film")(film) if equalise_first else film
     probability = unet(seen, training=False)
     mask = RoundToMask(name="mask")(probability)
-    masked = layers.Multiply(name="masked_film")([film, mask])
+    lungs = layers.Multiply(name="masked_film")([film, mask])
     if over == "lungs":
-        equalised = HistNorm(over="lungs", name="equalise_lungs")(masked, mask)
+        equalised = HistNorm(over="lungs", name="equalise_lungs")(lungs, mask)
     else:
-        equalised = HistNorm(name="equalise_lungs")(masked)
+        equalised = HistNorm(name="equalise_lungs")(lungs)
     # Keras's augmenting layers take training=True where nothing is said: this graph never trains.
-    features = trunk(equalised, training=False)
-    probabilities = head_of(classifier, last_features)(features, training=False)
-    values = (probability, mask, masked, equalised, features, probabilities)
-    outputs = dict(zip(OUTPUTS, values, strict=True))
-    return keras.Model(raw, outputs, name=f"pulmoscope_{classifier.name}")
+    features = trunk(equalised if masked else resized, training=False)
+    scores = head_of(classifier, last_features)(features, training=False)
+    outputs = dict(zip(OUTPUTS, (probability, mask, lungs, equalised, features), strict=False))
+    return keras.Model(raw, outputs | scores, name=f"pulmoscope_{classifier.name}")
 
 
 def head_of(classifier: keras.Model, last_features: str) -> keras.Model:
-    """The part of a classifier behind its last feature map; shares the classifier's weights."""
+    """The part of a classifier behind its last feature map; shares the classifier's weights.
+
+    Returns the dict of ``probabilities`` and, where there is one, ``class_probabilities``.
+    """
+    outputs = {"probabilities": classifier.output}
+    if any(layer.name == "class_logits" for layer in classifier.layers):
+        logits = classifier.get_layer("class_logits").output
+        outputs["class_probabilities"] = layers.Softmax(dtype="float32")(logits)
     features = classifier.get_layer(last_features).output
-    return keras.Model(features, classifier.output, name=f"{classifier.name}_head")
+    return keras.Model(features, outputs, name=f"{classifier.name}_head")

@@ -9,10 +9,8 @@ import tensorflow as tf
 from pipeline import registry
 from pipeline.diagnosis import Answer
 from pipeline.graph import OUTPUTS, build_graph, head_of
-from pipeline.models import light_cnn
+from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.unet import build_unet
-
-BUILDERS = {"light": (light_cnn.build_light_cnn, light_cnn)}
 
 
 class Predictor:
@@ -27,20 +25,26 @@ class Predictor:
         self.unet_entry = registry.entry("unet", folder)
         common = registry.read_registry(folder)
         self.gate_limits = common["gate_limits"]
-        builder, self.geometry = BUILDERS[name]
-        unet, classifier = build_unet(), builder()
+        self.architecture = ARCHITECTURES[name]
+        unet, self.classifier = build_unet(), self.architecture.build()
         unet.load_weights(self.unet_entry.checked_file())
-        classifier.load_weights(self.entry.checked_file())
-        layer = self.geometry.LAST_FEATURES
+        self.classifier.load_weights(self.entry.checked_file())
+        layer = self.architecture.last_features
         self.graph = build_graph(
-            unet, classifier, layer, self.entry.input_size, common["equalise_first"]
+            unet,
+            self.classifier,
+            layer,
+            self.entry.input_size,
+            common["equalise_first"],
+            masked=self.architecture.masked,
         )
         self.covid = self.entry.labels.index("COVID")
-        self._not_covid = np.array([label != "COVID" for label in self.entry.labels], np.float32)
-        self._head = head_of(classifier, layer)
+        self._head = head_of(self.classifier, layer)
         self._lock = threading.Lock()
-        self._traced = tf.function(
-            self._forward, input_signature=[tf.TensorSpec((None, None, None, 1), tf.float32)]
+        films = tf.TensorSpec((None, None, None, 1), tf.float32)
+        self._traced = tf.function(self._forward, input_signature=[films])
+        self._traced_classifier = tf.function(
+            lambda x: self.classifier(x, training=False), input_signature=[films]
         )
 
     def __call__(self, film: np.ndarray) -> Answer:
@@ -56,13 +60,28 @@ class Predictor:
             arrays[name] = arrays[name][..., 0]
         return [Answer(**{k: v[i] for k, v in arrays.items()}) for i in range(len(films))]
 
+    def classify(self, equalised: np.ndarray) -> np.ndarray:
+        """COVID scores, float32 (film,), of what the classifier is shown behind the graph's mask.
+
+        ``equalised``: float32 (film, rows, columns), see the output ``equalised_film``.
+        """
+        with self._lock:
+            scores = self._traced_classifier(tf.constant(equalised[..., None], tf.float32))
+        return scores.numpy()[:, self.covid]
+
     def _forward(self, films):
         outputs = self.graph(films, training=False)
         features = outputs["features"]
         with tf.GradientTape() as tape:
             tape.watch(features)
-            probabilities = self._head(features, training=False)
-            # Summing the others keeps 1 - p exact where p rounds to 1.
-            others = tf.reduce_sum(probabilities * self._not_covid, axis=-1)
-            evidence = -tf.math.log(tf.maximum(others, 1e-30))
+            evidence = self._evidence(self._head(features, training=False)["probabilities"])
         return outputs | {"gradient": tape.gradient(evidence, features)}
+
+    def _evidence(self, probabilities):
+        """-log(1 - p), with 1 - p summed from the others, exact where p rounds to 1."""
+        if probabilities.shape[-1] == 1:
+            others = 1.0 - probabilities[:, 0]
+        else:
+            columns = [i for i in range(probabilities.shape[-1]) if i != self.covid]
+            others = tf.reduce_sum(tf.gather(probabilities, columns, axis=-1), axis=-1)
+        return -tf.math.log(tf.maximum(others, 1e-30))

@@ -24,6 +24,7 @@ class Entry:
     parameters: int
     input_size: int
     labels: tuple[str, ...] = ()
+    for_reading: bool = False
     threshold: float | None = None
     cam: str = "gradcam"
     cam_scale: dict | None = None
@@ -72,10 +73,11 @@ def entry(name: str, folder: Path | None = None) -> Entry:
     return Entry(name, **values)
 
 
-def classifiers(folder: Path | None = None) -> list[str]:
-    """Names of the classifiers whose weights are there."""
+def classifiers(folder: Path | None = None, every: bool = False) -> list[str]:
+    """Names of the classifiers whose weights are there: those for reading, or ``every`` one."""
     folder = folder or weights_folder()
-    names = [name for name, model in read_registry(folder)["models"].items() if model.get("labels")]
+    models = read_registry(folder)["models"]
+    names = [name for name, m in models.items() if m.get("labels") and (every or m["for_reading"])]
     return [name for name in names if entry(name, folder).is_available()]
 
 

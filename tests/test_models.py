@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.graph import OUTPUTS, build_graph
-from pipeline.models import light_cnn
+from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.light_cnn import build_light_cnn
 from pipeline.models.unet import build_unet
 
@@ -13,7 +13,7 @@ from pipeline.models.unet import build_unet
 @pytest.fixture(scope="module")
 def graph() -> keras.Model:
     keras.utils.set_random_seed(0)
-    return build_graph(build_unet(), build_light_cnn(), light_cnn.LAST_FEATURES, 256)
+    return build_graph(build_unet(), build_light_cnn(), "stage4_relu2", 256)
 
 
 def test_parameter_counts(graph):
@@ -83,17 +83,40 @@ def test_augmentation_is_active_in_training_only():
     assert np.abs(rotated(film, training=True) - film).max() > 0.1
 
 
-def test_stride_and_offset_say_where_a_feature_looks():
-    """Light one pixel: the linear response of the trunk is centred where the geometry says."""
-    light = build_light_cnn()
-    for layer in light.layers:
-        if isinstance(layer, keras.layers.SeparableConv2D):
-            layer.set_weights([np.ones_like(w) for w in layer.get_weights()])
-    trunk = keras.Model(light.input, light.get_layer(light_cnn.LAST_FEATURES).output)
-    film = np.zeros((1, 256, 256, 1), np.float32)
-    film[0, 120, 160] = 1
-    response = np.asarray(trunk(film, training=False))[0].sum(-1)
-    rows, columns = np.nonzero(response > 0)
-    for cells, pixel in ((rows, 120), (columns, 160)):
-        looked_at = light_cnn.OFFSET + light_cnn.STRIDE * (cells.min() + cells.max()) / 2
-        assert abs(looked_at - pixel) <= light_cnn.STRIDE / 2
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_classifiers_are_as_specified(name):
+    architecture = ARCHITECTURES[name]
+    model = architecture.build()
+    assert model.count_params() == architecture.parameters
+    size = architecture.input_size
+    assert model(np.zeros((1, size, size, 1), np.float32)).shape[0] == 1
+
+
+def test_xception_trunk_ends_at_block_5():
+    xception = ARCHITECTURES["xception"].build()
+    trunk = keras.Model(xception.input, xception.get_layer("head_conv1").input)
+    assert trunk.count_params() == 2_731_968
+    assert trunk(np.zeros((1, 224, 224, 1), np.float32)).shape == (1, 14, 14, 728)
+    original = keras.applications.Xception(include_top=False, weights=None)
+    cut = keras.Model(original.input, original.layers[45].output)
+    assert [w.shape for w in trunk.weights] == [w.shape for w in cut.weights]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_stride_and_offset_say_where_a_feature_looks(name):
+    """Where the answer of a blank film changes when one pixel is lit, and where it is said to."""
+    architecture = ARCHITECTURES[name]
+    keras.utils.set_random_seed(0)
+    model = architecture.build()
+    trunk = keras.Model(model.input, model.get_layer(architecture.last_features).output)
+    size, top = architecture.input_size, 1.0 if architecture.masked else 255.0
+    films = np.full((2, size, size, 1), 0.3 * top, np.float32)
+    row, column = int(0.4 * size), int(0.6 * size)
+    films[1, row - 1 : row + 2, column - 1 : column + 2] = top
+    blank, lit = np.asarray(trunk(films, training=False))
+    change = np.square(lit - blank).sum(-1)
+    cells = np.arange(len(change))
+    for weights, pixel in ((change.sum(1), row), (change.sum(0), column)):
+        centre = (weights * cells).sum() / weights.sum()
+        looked_at = architecture.offset + architecture.stride * centre
+        assert abs(looked_at - pixel) <= architecture.stride

@@ -6,11 +6,6 @@ import keras
 from keras import layers
 
 FILTERS = (16, 32, 64, 128)
-PARAMETERS = 79_410
-INPUT_SIZE = 256
-LAST_FEATURES = "stage4_relu2"
-# Cell i of the last feature map looks at pixel OFFSET + STRIDE i of the input.
-STRIDE, OFFSET = 8, 33.5
 
 
 def build_light_cnn(filters: tuple[int, ...] = FILTERS, name: str = "light") -> keras.Model:

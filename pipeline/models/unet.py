@@ -9,8 +9,6 @@ import keras
 from keras import layers
 
 FILTERS = (16, 16, 32, 32, 128)
-PARAMETERS = 599_073
-INPUT_SIZE = 256
 
 
 def build_unet(filters: tuple[int, ...] = FILTERS, name: str = "unet") -> keras.Model:

@@ -18,8 +18,11 @@ class BalancedBatches(keras.utils.PyDataset):
     An epoch ends once its largest share has been shown whole; the films of smaller shares come
     again, each time in a new random order, so that all are shown equally often (to within one).
 
-    Item ``i``: float32 films in 0..1, slightly moved and blurred when ``jitter``, and float32
-    one-hot targets (batch, classes). The same ``(seed, epoch)`` gives the same batches.
+    Item ``i``: float32 films in 0..``top``, slightly moved and blurred when ``jitter``, and float32
+    targets (batch, groups), one-hot but for ``smoothing``, the share of certainty that all columns
+    get alike. ``classes`` adds one column per label named there, smoothed likewise. ``teacher``,
+    float (film, groups), takes the place of ``teacher_share`` of each target. The same ``(seed,
+    epoch)`` gives the same batches.
     """
 
     def __init__(
@@ -30,14 +33,26 @@ class BalancedBatches(keras.utils.PyDataset):
         batch_size: int,
         seed: int = 0,
         jitter: bool = False,
+        top: float = 1.0,
+        smoothing: float = 0.0,
+        classes: Sequence[str] = (),
+        teacher: np.ndarray | None = None,
+        teacher_share: float = 0.5,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.films, self.groups, self.batch_size = films, dict(groups), batch_size
-        self.seed, self.jitter = seed, jitter
+        self.seed, self.jitter, self.scale = seed, jitter, np.float32(255 / top)
         labels = np.asarray(labels)
-        self.shares = []  # (target, films of the label, how many of them in a batch)
-        for target, merged in enumerate(self.groups.values()):
+        self.targets = _smoothed(_group_targets(labels, self.groups), smoothing)
+        if teacher is not None:
+            self.targets = (1 - teacher_share) * self.targets + teacher_share * teacher
+        if classes:
+            own = _smoothed(_group_targets(labels, {name: (name,) for name in classes}), smoothing)
+            self.targets = np.concatenate([self.targets, own], axis=1)
+        self.targets = self.targets.astype(np.float32)
+        self.shares = []  # (films of a label, how many of them in a batch)
+        for merged in self.groups.values():
             count, rest = divmod(batch_size, len(self.groups) * len(merged))
             if rest:
                 raise ValueError(
@@ -49,7 +64,7 @@ class BalancedBatches(keras.utils.PyDataset):
                 members = np.flatnonzero(labels == label)
                 if not len(members):
                     raise ValueError(f"no film is labelled {label!r}: a batch cannot be balanced.")
-                self.shares.append((target, members, count))
+                self.shares.append((members, count))
         self.on_epoch(0)
 
     def on_epoch(self, epoch: int) -> None:
@@ -57,23 +72,29 @@ class BalancedBatches(keras.utils.PyDataset):
         self.epoch = epoch
         rng = np.random.default_rng((self.seed, epoch))
         self.order = []
-        for _, members, count in self.shares:
+        for members, count in self.shares:
             needed = len(self) * count
             rounds = [rng.permutation(members) for _ in range(-(-needed // len(members)))]
             self.order.append(np.concatenate(rounds)[:needed].reshape(len(self), count))
 
     def __len__(self) -> int:
-        return max(-(-len(members) // count) for _, members, count in self.shares)
+        return max(-(-len(members) // count) for members, count in self.shares)
 
     def __getitem__(self, index: int):
         chosen = np.concatenate([order[index] for order in self.order])
-        targets = np.repeat([t for t, _, _ in self.shares], [n for _, _, n in self.shares])
         films = self.films[chosen]
         if self.jitter:
             rng = np.random.default_rng((self.seed, self.epoch, index))
             films = np.stack([jitter_film(film[..., 0], rng)[..., None] for film in films])
-        films = films.astype(np.float32) / np.float32(255)
-        return films, np.eye(len(self.groups), dtype=np.float32)[targets]
+        return films.astype(np.float32) / self.scale, self.targets[chosen]
+
+
+def _group_targets(labels: np.ndarray, groups: Mapping[str, Sequence[str]]) -> np.ndarray:
+    return np.stack([np.isin(labels, list(merged)) for merged in groups.values()], axis=1)
+
+
+def _smoothed(targets: np.ndarray, share: float) -> np.ndarray:
+    return targets * (1 - share) + share / targets.shape[1]
 
 
 class SegmentationBatches(keras.utils.PyDataset):
@@ -81,13 +102,16 @@ class SegmentationBatches(keras.utils.PyDataset):
 
     ``films``, ``masks``: uint8 (film, rows, columns, 1), mask 255 inside a lung field. Item ``i``:
     float32 films in 0..1, equalised like the graph does it when ``equalise``, and float32 masks
-    of 0 and 1. The same ``(seed, epoch)`` gives the same batches.
+    of 0 and 1. ``share``: how many of the films are changed at all, the rest come as they are.
+    The same ``(seed, epoch)`` gives the same batches.
     """
 
-    def __init__(self, films, masks, batch_size: int, equalise: bool, seed: int = 0, **kwargs):
+    def __init__(
+        self, films, masks, batch_size: int, equalise: bool, seed: int = 0, share=1.0, **kwargs
+    ):
         super().__init__(**kwargs)
         self.films, self.masks, self.batch_size = films, masks, batch_size
-        self.equalise, self.seed = equalise, seed
+        self.equalise, self.seed, self.share = equalise, seed, share
         self.on_epoch(0)
 
     def on_epoch(self, epoch: int) -> None:
@@ -101,12 +125,15 @@ class SegmentationBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int):
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        pairs = [
-            augment_pair(self.films[i, ..., 0], self.masks[i, ..., 0], rng, self.equalise)
-            for i in chosen
-        ]
+        pairs = [self._pair(i, rng) for i in chosen]
         films, masks = (np.stack(planes)[..., None] for planes in zip(*pairs, strict=True))
         return films.astype(np.float32) / np.float32(255), (masks > 127).astype(np.float32)
+
+    def _pair(self, index: int, rng: np.random.Generator):
+        film, mask = self.films[index, ..., 0], self.masks[index, ..., 0]
+        if rng.random() < self.share:
+            film, mask = augment_pair(film, mask, rng)
+        return cv2.equalizeHist(film) if self.equalise else film, mask
 
 
 def jitter_film(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -126,7 +153,7 @@ def jitter_film(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.LUT(film, table.astype(np.uint8))
 
 
-def augment_pair(film: np.ndarray, mask: np.ndarray, rng: np.random.Generator, equalise: bool):
+def augment_pair(film: np.ndarray, mask: np.ndarray, rng: np.random.Generator):
     """Move film and mask alike, then change the film as other X-ray machines would.
 
     Both uint8 (rows, columns) in and out.
@@ -141,10 +168,7 @@ def augment_pair(film: np.ndarray, mask: np.ndarray, rng: np.random.Generator, e
     mask = cv2.warpAffine(mask, turn, (columns, rows), flags=cv2.INTER_LINEAR)
     if rng.random() < 0.5:
         film, mask = film[:, ::-1], mask[:, ::-1]
-    film = _change_exposure(np.ascontiguousarray(film), rng)
-    if equalise:
-        film = cv2.equalizeHist(film)
-    return film, mask
+    return _change_exposure(np.ascontiguousarray(film), rng), mask
 
 
 def _change_exposure(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:

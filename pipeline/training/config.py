@@ -15,9 +15,9 @@ class Stage:
     With ``final_learning_rate`` the rate falls along half a cosine; without, it halves after three
     epochs whose validation loss is no better, and the stage stops after ``patience`` such epochs.
     ``steps`` cuts every epoch to that many batches; each epoch draws a new order. ``resample``:
-    whether films are rotated, zoomed and moved, which blurs them. A classifier's last epochs do
-    without, so that it ends on films as sharp as those it will be shown (Touvron et al. 2019 on the
-    same gap between training and test, https://arxiv.org/abs/1906.06423).
+    whether films are rotated, zoomed and moved, which blurs them. The last epochs do without (the
+    U-Net's: three films of four), so that a model ends on films as sharp as those it will be shown
+    (Touvron et al. 2019 on the same gap, https://arxiv.org/abs/1906.06423).
     """
 
     size: int
@@ -36,7 +36,10 @@ class TrainingConfig:
 
     ``groups``: target class to merged labels, see `BalancedBatches`; empty for the U-Net.
     ``equalise``: whether a HistNorm stands before the U-Net. ``label_smoothing``: share of a
-    target's certainty given to all classes alike. ``warm_start``: begin with the shipped weights.
+    target's certainty given to all classes alike. ``classes``: labels that the layer
+    ``class_logits`` is taught as well. ``teacher``: a shipped classifier whose scores make up
+    ``teacher_share`` of the target (Hinton et al. 2015). ``warm_start``: begin with the shipped
+    weights. ``init``: what the builder is given, e.g. "imagenet".
     """
 
     model: str
@@ -45,6 +48,10 @@ class TrainingConfig:
     equalise: bool = True
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     label_smoothing: float = 0.0
+    classes: tuple[str, ...] = ()
+    teacher: str | None = None
+    teacher_share: float = 0.5
+    init: str | None = None
     warm_start: bool = False
 
 

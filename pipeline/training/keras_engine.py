@@ -6,6 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+# Attributes of Keras's augmenting layers that hold how far they go.
+RANGES = ("factor", "height_lower", "height_upper", "width_lower", "width_upper")
+
 
 class KerasEngine:
     """Trains a Keras model with the backend that Keras runs on."""
@@ -13,19 +16,20 @@ class KerasEngine:
     def __init__(self, model: keras.Model, loss: str, seed: int):
         keras.utils.set_random_seed(seed)
         self.model, self.loss = model, LOSSES[loss]
-        self.rotations = {
-            layer: layer.factor
-            for layer in model.layers
-            if isinstance(layer, keras.layers.RandomRotation)
+        kinds = (keras.layers.RandomRotation, keras.layers.RandomZoom)
+        layers = [layer for layer in model.layers if isinstance(layer, kinds)]
+        self.turns = {
+            layer: {k: getattr(layer, k) for k in RANGES if hasattr(layer, k)} for layer in layers
         }
         self.optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-7)
         model.compile(optimizer=self.optimizer, loss=self.loss)
         self.optimizer.build(model.trainable_variables)
 
     def rotate(self, on: bool) -> None:
-        """Switch the model's own random rotations on or off; flips, which blur nothing, stay."""
-        for layer, factor in self.rotations.items():
-            layer.factor = factor if on else (0.0, 0.0)
+        """Switch random rotations and zooms on or off; flips, which blur nothing, stay."""
+        for layer, ranges in self.turns.items():
+            for name, value in ranges.items():
+                setattr(layer, name, value if on else _nothing_of(value))
         self.model.make_train_function(force=True)
 
     def step(self, films: np.ndarray, targets: np.ndarray, learning_rate: float) -> float:
@@ -42,9 +46,8 @@ class KerasEngine:
         output = self.predict(films)
         return output, float(ops.convert_to_numpy(self.loss(targets, output)))
 
-    def keras_model(self) -> keras.Model:
-        """The Keras model, with the weights as they are now."""
-        return self.model
+    def write_back(self) -> None:
+        """Give the Keras model the weights as they are now: it has them."""
 
     def save(self, path) -> None:
         """Write all that the next step depends on: weights, Adam's moments, random state."""
@@ -64,6 +67,10 @@ class KerasEngine:
         return [*self.model.weights, *self.optimizer.variables, *seeds]
 
 
+def _nothing_of(value):
+    return (0.0, 0.0) if isinstance(value, tuple) else 0.0
+
+
 def cross_entropy_and_dice(target, lung):
     """Binary cross-entropy plus one minus soft Dice per film (Milletari et al. 2016, eq. 4)."""
     target = ops.convert_to_tensor(target, dtype="float32")
@@ -79,7 +86,23 @@ def categorical_cross_entropy(target, probabilities):
     return -ops.mean(ops.sum(ops.convert_to_tensor(target) * log, axis=-1))
 
 
+def covid_and_classes(target, scores):
+    """Cross-entropy of the first two columns (COVID or not) plus that of the rest (classes)."""
+    target = ops.convert_to_tensor(target)
+    return categorical_cross_entropy(target[:, :2], scores[:, :2]) + categorical_cross_entropy(
+        target[:, 2:], scores[:, 2:]
+    )
+
+
+def binary_cross_entropy(target, probability):
+    """Cross-entropy of one sigmoid unit against the first column of one-hot targets."""
+    target = ops.convert_to_tensor(target)
+    return ops.mean(ops.binary_crossentropy(target[:, 0], probability[:, 0]))
+
+
 LOSSES = {
     "cross_entropy_and_dice": cross_entropy_and_dice,
+    "covid_and_classes": covid_and_classes,
+    "binary_cross_entropy": binary_cross_entropy,
     "categorical_cross_entropy": categorical_cross_entropy,
 }

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 from tqdm import tqdm
 
 from pipeline.training.config import Stage, TrainingConfig
@@ -16,11 +17,11 @@ class Run:
 
     The folder holds ``checkpoint.bin`` and ``run.json`` after every epoch (the two change together:
     ``run.json`` names the epoch that the checkpoint belongs to) and ``best.weights.h5``, the
-    weights with the lowest validation loss of the last stage.
+    ``model``'s weights with the lowest validation loss of the last stage.
     """
 
-    def __init__(self, config: TrainingConfig, folder: Path):
-        self.config, self.folder = config, Path(folder)
+    def __init__(self, config: TrainingConfig, folder: Path, model: keras.Model):
+        self.config, self.folder, self.model = config, Path(folder), model
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state = {
             "stage": 0,
@@ -65,7 +66,7 @@ class Run:
         for i in bar:
             rate = self._rate(stage, epoch + i / count)
             films, targets = batches[i]
-            total += engine.step(films, self._smooth(targets), rate)
+            total += engine.step(films, targets, rate)
             bar.set_postfix(loss=f"{total / (i + 1):.4f}", refresh=False)
         scores = score(engine, stage)
         state["history"].append(
@@ -83,10 +84,6 @@ class Run:
         self._remember_best(engine, stage, scores["loss"])
         self._save(engine)
 
-    def _smooth(self, targets):
-        share = self.config.label_smoothing
-        return targets * (1 - share) + share / targets.shape[-1] if share else targets
-
     def _rate(self, stage: Stage, progress: float) -> float:
         if stage.final_learning_rate is None:
             return self.state["learning_rate"]
@@ -99,7 +96,8 @@ class Run:
         state = self.state
         if state["best"] is None or loss < state["best"]:
             state["best"], state["wait"] = loss, 0
-            engine.keras_model().save_weights(self.folder / "best.weights.h5")
+            engine.write_back()
+            self.model.save_weights(self.folder / "best.weights.h5")
             return
         state["wait"] += stage.final_learning_rate is None
         if state["wait"] and state["wait"] % 3 == 0:

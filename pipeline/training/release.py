@@ -23,13 +23,15 @@ from pipeline import registry
 from pipeline.evaluation.evaluate import films_of
 from pipeline.evaluation.metrics import choose_threshold
 from pipeline.gradcam import METHODS
+from pipeline.models.architectures import ARCHITECTURES
+from pipeline.models.unet import build_unet
 from pipeline.predictor import Predictor
 from pipeline.quality import lung_statistics
 from pipeline.radiograph import read_radiograph
 from pipeline.training.card import write_card
 from pipeline.training.config import load_config
 from pipeline.training.engines import predictor_of
-from pipeline.training.tasks import TASKS, ClassificationTask
+from pipeline.training.tasks import ClassificationTask
 from pipeline.training.train import CONFIGS
 
 # Statistics in which only one side is suspicious keep their natural other end.
@@ -47,13 +49,14 @@ def release(name: str, run: Path, data: Path) -> None:
     file = folder / f"{name}.weights.h5"
     folder.mkdir(exist_ok=True)
     shutil.copy(run / "best.weights.h5", file)
-    model = TASKS[name].build()
+    architecture = ARCHITECTURES.get(name)
+    model = architecture.build() if architecture else build_unet()
     entry = description["models"].setdefault(name, {})
     entry |= {
         "file": file.name,
         "sha256": registry.file_sha256(file),
         "parameters": model.count_params(),
-        "input_size": 256,
+        "input_size": architecture.input_size if architecture else 256,
         "training": {"config": config, "history": history},
     }
     if name == "unet":
@@ -61,7 +64,8 @@ def release(name: str, run: Path, data: Path) -> None:
         names = sorted(film.name for film in films_of(data, "test"))
         (folder / registry.TEST_FILMS).write_text("\n".join(names) + "\n")
     else:
-        entry["labels"] = list(config["groups"])
+        entry["labels"] = list(config["groups"])[: model.output.shape[-1]]
+        entry["for_reading"] = architecture.for_reading
         entry.setdefault("cam", "hirescam")
         entry.setdefault("cam_scale", dict.fromkeys(METHODS, 1.0))
         entry["threshold"] = 0.5
@@ -76,11 +80,9 @@ def _threshold(name: str, data: Path) -> float:
     task = ClassificationTask(load_config(CONFIGS / f"{name}.py"), data)
     entry = registry.entry(name)
     task.model.load_weights(entry.checked_file())
-    predict = predictor_of(task.model)
-    films = task.films("validation", entry.input_size).astype(np.float32) / np.float32(255)
-    scores = np.concatenate([predict(films[i : i + 32]) for i in range(0, len(films), 32)])
+    scores = task.predict(predictor_of(task.model), "validation", entry.input_size)[:, 0]
     truth = np.array([film.label == "COVID" for film in task.parts["validation"]])
-    return round(choose_threshold(truth, scores[:, list(task.config.groups).index("COVID")]), 4)
+    return round(choose_threshold(truth, scores), 4)
 
 
 # Share of the validation films beyond an end: most for the statistic that tells most.
@@ -97,7 +99,7 @@ def fit_gate(data: Path) -> None:
     folder = registry.weights_folder()
     description = _read(folder)
     films = [film for film in films_of(data, "validation") if film.label]
-    for model in registry.classifiers():
+    for model in registry.classifiers(every=True):
         statistics, peaks = _measure(films, Predictor(model))
         scale = {method: float(np.percentile(values, 90)) for method, values in peaks.items()}
         description["models"][model]["cam_scale"] = scale
@@ -144,7 +146,7 @@ def _write(folder: Path, description: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=[*TASKS, "gate", "card"])
+    parser.add_argument("what", choices=["unet", *ARCHITECTURES, "gate", "card"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path)
     arguments = parser.parse_args()

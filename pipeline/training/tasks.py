@@ -1,17 +1,20 @@
 """What a model is trained on and how it is scored: one class per kind of model."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from pipeline import registry
-from pipeline.models.light_cnn import build_light_cnn
+from pipeline.models.architectures import ARCHITECTURES, Architecture
 from pipeline.models.unet import build_unet
 from pipeline.training.batches import BalancedBatches, SegmentationBatches
 from pipeline.training.config import Stage, TrainingConfig
 from pipeline.training.database import load_films, load_masks, read_database
+from pipeline.training.engines import predictor_of
 from pipeline.training.masked_films import masked_films
 from pipeline.training.split import split_films
 
@@ -20,10 +23,10 @@ class SegmentationTask:
     """The U-Net: every film that has a lung mask."""
 
     loss = "cross_entropy_and_dice"
-    build = staticmethod(build_unet)
 
     def __init__(self, config: TrainingConfig, data: Path):
-        self.config, self.model = config, self.build()
+        self.config = config
+        self.model = self.trained = build_unet()
         parts = split_films(read_database(data))
         self.parts = {part: [f for f in films if f.mask] for part, films in parts.items()}
         self.arrays = {}
@@ -31,8 +34,9 @@ class SegmentationTask:
     def batches(self, stage: Stage) -> SegmentationBatches:
         """The stage's training batches."""
         films, masks = self._pairs("train", stage.size)
+        share = 1.0 if stage.resample else 0.25
         return SegmentationBatches(
-            films, masks, stage.batch_size, self.config.equalise, self.config.seed
+            films, masks, stage.batch_size, self.config.equalise, self.config.seed, share
         )
 
     def score(self, engine, stage: Stage) -> dict:
@@ -63,15 +67,14 @@ class SegmentationTask:
 
 
 class ClassificationTask:
-    """A classifier of films that the shipped U-Net has masked."""
-
-    loss = "categorical_cross_entropy"
-    full_size = 256
-    build = staticmethod(build_light_cnn)
+    """A classifier, on films that the shipped U-Net has masked or on whole films."""
 
     def __init__(self, config: TrainingConfig, data: Path, cache: Path = Path(".cache")):
         self.config, self.cache = config, cache
-        self.model = self.build()
+        self.architecture = ARCHITECTURES[config.model]
+        options = {"init": config.init} if config.init else {}
+        self.model = self.architecture.build(**options)
+        self.trained, self.loss = self._with_loss()
         parts = split_films(read_database(data))
         self.parts = {part: [f for f in films if f.label] for part, films in parts.items()}
         self.targets = {
@@ -83,17 +86,25 @@ class ClassificationTask:
 
     def batches(self, stage: Stage) -> BalancedBatches:
         """The stage's training batches."""
-        labels = [film.label for film in self.parts["train"]]
-        films = self.films("train", stage.size)
-        groups, seed = self.config.groups, self.config.seed
-        return BalancedBatches(films, labels, groups, stage.batch_size, seed, jitter=stage.resample)
+        config = self.config
+        return BalancedBatches(
+            self.films("train", stage.size),
+            [film.label for film in self.parts["train"]],
+            config.groups,
+            stage.batch_size,
+            config.seed,
+            jitter=stage.resample,
+            top=self.top,
+            smoothing=config.label_smoothing,
+            classes=config.classes,
+            teacher=self._teacher() if config.teacher else None,
+            teacher_share=config.teacher_share,
+        )
 
     def score(self, engine, stage: Stage) -> dict:
         """Loss, classes weighing alike as in training; AUC and accuracy as the films come."""
-        films = self.films("validation", stage.size)
         truth = np.array([self.targets[film.label] for film in self.parts["validation"]])
-        scored = [engine.predict(_unit(films[i : i + 32])) for i in range(0, len(films), 32)]
-        probabilities = np.concatenate(scored)
+        probabilities = self.predict(engine.predict, "validation", stage.size)
         own = -np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-7))
         return {
             "loss": float(np.mean([own[truth == t].mean() for t in np.unique(truth)])),
@@ -101,34 +112,71 @@ class ClassificationTask:
             "accuracy": float((probabilities.argmax(1) == truth).mean()),
         }
 
+    def predict(self, predict: Callable, part: str, size: int) -> np.ndarray:
+        """What a model says of one part's films: float32 (film, groups)."""
+        scores = _in_batches(predict, self.films(part, size), self.top)
+        return scores[:, : len(self.config.groups)]
+
     def films(self, part: str, size: int) -> np.ndarray:
-        """Masked, equalised films of one part, uint8 (film, size, size, 1)."""
+        """Films of one part as the classifier is shown them, uint8 (film, size, size, 1)."""
         if part not in self.arrays:
-            self.arrays[part] = self._masked(part)
+            self.arrays[part] = self._seen(self.architecture, part)
         films = self.arrays[part]
         if films.shape[1] == size:
             return films
         area = cv2.INTER_AREA
         return np.stack([cv2.resize(f, (size, size), interpolation=area)[..., None] for f in films])
 
-    def _masked(self, part: str) -> np.ndarray:
-        from pipeline.training.engines import predictor_of
+    @property
+    def top(self) -> float:
+        """The brightest value that the classifier is shown."""
+        return 1.0 if self.architecture.masked else 255.0
 
+    def _with_loss(self) -> tuple[keras.Model, str]:
+        """What is trained, of which the model is a part, and its loss."""
+        if self.config.classes:
+            logits = self.model.get_layer("class_logits").output
+            classes = keras.layers.Softmax(name="classes")(logits)
+            both = keras.layers.Concatenate(name="scores")([self.model.output, classes])
+            return keras.Model(self.model.input, both), "covid_and_classes"
+        one_unit = self.model.output.shape[-1] == 1
+        return self.model, "binary_cross_entropy" if one_unit else "categorical_cross_entropy"
+
+    def _teacher(self) -> np.ndarray:
+        """The teacher's scores of the training films."""
+        entry, architecture = (
+            registry.entry(self.config.teacher),
+            ARCHITECTURES[self.config.teacher],
+        )
+        model = architecture.build()
+        model.load_weights(entry.checked_file())
+        return _in_batches(predictor_of(model), self._seen(architecture, "train"))
+
+    def _seen(self, architecture: Architecture, part: str) -> np.ndarray:
+        films, size = self.parts[part], architecture.input_size
+        if not architecture.masked:
+            return load_films(films, size)
         entry = registry.entry("unet")
         unet = build_unet()
         unet.load_weights(entry.checked_file())
-        return masked_films(
-            self.parts[part],
-            self.full_size,
-            predictor_of(unet),
-            entry.sha256,
-            self.config.equalise,
-            self.cache,
-        )
+        predict = predictor_of(unet)
+        equalise = self.config.equalise
+        return masked_films(films, size, predict, entry.sha256, equalise, self.cache)
+
+
+def _in_batches(predict: Callable, films: np.ndarray, top: float = 1.0) -> np.ndarray:
+    """Scores of uint8 films, shown as 0..``top``: float32 (film, columns), never one alone."""
+    scale = np.float32(255 / top)
+    scores = np.concatenate(
+        [predict(films[i : i + 32].astype(np.float32) / scale) for i in range(0, len(films), 32)]
+    )
+    return np.concatenate([scores, 1 - scores], axis=1) if scores.shape[1] == 1 else scores
 
 
 def _unit(films: np.ndarray) -> np.ndarray:
     return films.astype(np.float32) / np.float32(255)
 
 
-TASKS = {"unet": SegmentationTask, "light": ClassificationTask}
+def task_of(config: TrainingConfig, data: Path):
+    """The task that a configuration names."""
+    return (SegmentationTask if config.model == "unet" else ClassificationTask)(config, data)

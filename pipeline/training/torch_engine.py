@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pipeline.training.torch_twin import RandomRotation, TorchTwin
+from pipeline.training.torch_twin import RandomTurn, TorchTwin
 
 
 class TorchEngine:
@@ -23,9 +23,9 @@ class TorchEngine:
         self.optimizer = torch.optim.Adam(self.twin.parameters(), lr=1e-3, eps=1e-7)
 
     def rotate(self, on: bool) -> None:
-        """Switch the model's own random rotations on or off; flips, which blur nothing, stay."""
+        """Switch random rotations and zooms on or off; flips, which blur nothing, stay."""
         for module in self.twin.modules():
-            if isinstance(module, RandomRotation):
+            if isinstance(module, RandomTurn):
                 module.on = on
 
     def step(self, films: np.ndarray, targets: np.ndarray, learning_rate: float) -> float:
@@ -50,9 +50,9 @@ class TorchEngine:
         output = self.predict(films)
         return output, self.loss(torch.from_numpy(output), torch.from_numpy(targets)).item()
 
-    def keras_model(self) -> keras.Model:
-        """The Keras model, with the weights as they are now."""
-        return self.twin.write_back()
+    def write_back(self) -> None:
+        """Give the Keras model the weights as they are now."""
+        self.twin.write_back()
 
     def save(self, path) -> None:
         """Write all that the next step depends on: weights, Adam's moments, random state."""
@@ -91,8 +91,22 @@ def categorical_cross_entropy(probabilities: torch.Tensor, target: torch.Tensor)
     return -(target * probabilities.clamp_min(1e-7).log()).sum(-1).mean()
 
 
+def covid_and_classes(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the first two columns (COVID or not) plus that of the rest (classes)."""
+    return categorical_cross_entropy(scores[:, :2], target[:, :2]) + categorical_cross_entropy(
+        scores[:, 2:], target[:, 2:]
+    )
+
+
+def binary_cross_entropy(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of one sigmoid unit against the first column of one-hot targets."""
+    return F.binary_cross_entropy(probability[:, 0], target[:, 0])
+
+
 LOSSES = {
     "cross_entropy_and_dice": cross_entropy_and_dice,
+    "covid_and_classes": covid_and_classes,
+    "binary_cross_entropy": binary_cross_entropy,
     "categorical_cross_entropy": categorical_cross_entropy,
 }
 

@@ -12,6 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pipeline.layers import three_channels
+
+WIDEST_MERGED = 32  # channels; beyond, the halves of a separable convolution are run one by one
+
 
 class TorchTwin(nn.Module):
     """A PyTorch module with the graph and the weights of a functional Keras model.
@@ -34,64 +38,77 @@ class TorchTwin(nn.Module):
         twin = self.twins[layer.name]
         return lambda *inputs, **_: twin(*inputs)  # Keras adds `mask` and `training`
 
-    def write_back(self) -> keras.Model:
-        """Copy the twin's weights into the Keras model, and return it."""
+    def write_back(self) -> None:
+        """Copy the twin's weights into the Keras model."""
         for layer in self.model.layers:
             if layer.weights:
                 layer.set_weights(
                     [w.detach().cpu().numpy() for w in self.twins[layer.name].keras()]
                 )
-        return self.model
 
 
 class _Convolution(nn.Module):
-    """Conv2D and SeparableConv2D, stride 1.
+    """Conv2D and SeparableConv2D.
 
     A separable convolution has nothing between its two halves, so it equals one convolution with
-    the product of their kernels; at these widths the single dense kernel is faster to train.
+    the product of their kernels; at small widths the single dense kernel is faster to train.
     """
 
     def __init__(self, layer):
         super().__init__()
-        if tuple(layer.strides) != (1, 1) or tuple(layer.dilation_rate) != (1, 1):
-            raise TypeError(f"{layer.name}: only stride 1 without dilation has a twin.")
+        if tuple(layer.dilation_rate) != (1, 1):
+            raise TypeError(f"{layer.name}: only convolutions without dilation have a twin.")
         self.halves = nn.ParameterList(map(_parameter, layer.get_weights()))
         self.separable = isinstance(layer, keras.layers.SeparableConv2D)
+        channels = self.halves[0].shape[2]
+        self.merged = self.separable and channels <= WIDEST_MERGED
         self.bias = self.halves[-1] if layer.use_bias else None
-        self.relu = _is_relu(layer)
-        self.sigmoid = layer.activation is keras.activations.sigmoid
-        rows, columns = layer.kernel_size
-        same = layer.padding == "same"
-        # Keras pads an even kernel one more at the end.
-        self.pads = ((columns - 1) // 2, columns // 2, (rows - 1) // 2, rows // 2) if same else None
+        self.activation = _activation(layer)
+        self.window, self.strides = layer.kernel_size, tuple(layer.strides)
+        self.same = layer.padding == "same"
 
     def forward(self, x):
-        kernel = self.halves[0]
-        if self.separable:
-            channels, multiplier = kernel.shape[2:]
-            pointwise = self.halves[1].reshape(channels, multiplier, -1)
-            kernel = torch.einsum("hwcm,cmf->hwcf", kernel, pointwise)
-        kernel = kernel.permute(3, 2, 0, 1)
-        if self.pads and self.pads[0] == self.pads[1]:
-            y = F.conv2d(x, kernel, self.bias, padding=self.pads[::2])
+        if self.same:
+            x = _pad_same(x, self.window, self.strides)
+        if self.separable and not self.merged:
+            depthwise, pointwise = self.halves[0], self.halves[1]
+            kernel = depthwise.permute(2, 3, 0, 1).flatten(0, 1).unsqueeze(1)
+            x = F.conv2d(x, kernel, stride=self.strides, groups=depthwise.shape[2])
+            y = F.conv2d(x, pointwise.permute(3, 2, 0, 1), self.bias)
         else:
-            y = F.conv2d(F.pad(x, self.pads) if self.pads else x, kernel, self.bias)
-        return F.relu(y) if self.relu else torch.sigmoid(y) if self.sigmoid else y
+            kernel = self._merged_kernel().permute(3, 2, 0, 1)
+            y = F.conv2d(x, kernel, self.bias, stride=self.strides)
+        return self.activation(y)
+
+    def _merged_kernel(self):
+        kernel = self.halves[0]
+        if not self.separable:
+            return kernel
+        channels, multiplier = kernel.shape[2:]
+        pointwise = self.halves[1].reshape(channels, multiplier, -1)
+        return torch.einsum("hwcm,cmf->hwcf", kernel, pointwise)
 
     def keras(self):
         return list(self.halves)
+
+
+def _pad_same(x, window, strides, value: float = 0.0):
+    """Pad as Keras's "same" does: the odd one goes to the end, and strides need less."""
+    pads = []
+    for size, width, stride in zip(x.shape[2:], window, strides, strict=True):
+        total = max((-(-size // stride) - 1) * stride + width - size, 0)
+        pads = [total // 2, total - total // 2, *pads]
+    return F.pad(x, pads, value=value) if any(pads) else x
 
 
 class _Dense(nn.Module):
     def __init__(self, layer):
         super().__init__()
         self.kernel, self.bias = map(_parameter, layer.get_weights())
-        self.relu = _is_relu(layer)
-        self.softmax = layer.activation is keras.activations.softmax
+        self.activation = _activation(layer)
 
     def forward(self, x):
-        y = x @ self.kernel + self.bias
-        return F.relu(y) if self.relu else torch.softmax(y, -1) if self.softmax else y
+        return self.activation(x @ self.kernel + self.bias)
 
     def keras(self):
         return [self.kernel, self.bias]
@@ -124,24 +141,43 @@ class _RandomFlip(nn.Module):
         return torch.where(flip, x.flip(-1), x)
 
 
-class RandomRotation(nn.Module):
-    """Rotation about the centre by up to ``factor`` of a turn; what comes in from outside is 0."""
+class RandomTurn(nn.Module):
+    """Random rotation or zoom about the centre; what comes in from outside is 0."""
 
     def __init__(self, layer):
         super().__init__()
-        self.low, self.high = (2 * np.pi * f for f in layer.factor)
+        self.rotates = isinstance(layer, keras.layers.RandomRotation)
+        if self.rotates:
+            self.low, self.high = (2 * np.pi * f for f in layer.factor)
+        else:
+            self.low, self.high = layer.height_lower, layer.height_upper
         self.on = True
 
     def forward(self, x):
         if not (self.training and self.on):
             return x
         angle = torch.empty(len(x), device=x.device).uniform_(self.low, self.high)
-        c, s, o = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
+        scale, angle = (1.0, angle) if self.rotates else (1 + angle, torch.zeros_like(angle))
+        c, s, o = scale * torch.cos(angle), scale * torch.sin(angle), torch.zeros_like(angle)
         turn = torch.stack([torch.stack([c, -s, o], 1), torch.stack([s, c, o], 1)], 1)
         grid = F.affine_grid(turn, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, align_corners=False).contiguous(
             memory_format=torch.channels_last
         )
+
+
+class _ThreeChannels(nn.Module):
+    def __init__(self):
+        super().__init__()
+        kernels = torch.from_numpy(three_channels.KERNELS).permute(3, 2, 0, 1).contiguous()
+        self.register_buffer("kernels", kernels, persistent=False)
+
+    def forward(self, film):
+        slopes = F.conv2d(film, self.kernels, padding=1)
+        edges = (slopes.square().sum(1, keepdim=True) + 1e-12).sqrt().clamp_max(1)
+        brightened = (film * three_channels.GAIN).clamp_max(1)
+        x = torch.cat([film, brightened, edges], 1) * 2 - 1
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 class _Function(nn.Module):
@@ -156,37 +192,64 @@ class _Function(nn.Module):
 
 
 def _twin_of(layer) -> nn.Module:
-    k = keras.layers
-    match layer:
-        case k.InputLayer():
-            return nn.Identity()
-        case k.SeparableConv2D() | k.Conv2D():
-            return _Convolution(layer)
-        case k.BatchNormalization():
-            return _BatchNorm(layer)
-        case k.Dense():
-            return _Dense(layer)
-        case k.ReLU():
-            return _Function(F.relu)
-        case k.MaxPooling2D():  # padding "same" adds at the end, as ceil mode does
-            same = layer.padding == "same"
-            return _Function(lambda x: F.max_pool2d(x, layer.pool_size, ceil_mode=same))
-        case k.UpSampling2D():
-            return _Function(lambda x: F.interpolate(x, scale_factor=layer.size))
-        case k.GlobalMaxPooling2D():
-            return _Function(lambda x: x.amax((2, 3)))
-        case k.Add():
-            return _Function(sum)
-        case k.RandomFlip():
-            return _RandomFlip()
-        case k.RandomRotation():
-            return RandomRotation(layer)
+    for kinds, twin in TWINS:
+        if isinstance(layer, kinds):
+            return twin(layer)
+    for kind, function in FUNCTIONS.items():
+        if isinstance(layer, kind):
+            return _Function(function(layer))
     raise TypeError(f"{layer.name} ({type(layer).__name__}) has no twin in PyTorch: add one here.")
+
+
+def _max_pooling(layer):
+    same, window, strides = layer.padding == "same", layer.pool_size, tuple(layer.strides)
+
+    def pool(x):
+        if same and window == strides:  # nothing before, the rest at the end
+            return F.max_pool2d(x, window, ceil_mode=True)
+        return F.max_pool2d(
+            _pad_same(x, window, strides, -torch.inf) if same else x, window, strides
+        )
+
+    return pool
 
 
 def _parameter(weight: np.ndarray) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(np.ascontiguousarray(weight)))
 
 
-def _is_relu(layer) -> bool:
-    return layer.activation is keras.activations.relu
+def _activation(layer):
+    functions = {
+        keras.activations.linear: lambda x: x,
+        keras.activations.relu: F.relu,
+        keras.activations.sigmoid: torch.sigmoid,
+        keras.activations.softmax: lambda x: torch.softmax(x, -1),
+    }
+    if layer.activation not in functions:
+        raise TypeError(f"{layer.name}: its activation has no twin in PyTorch.")
+    return functions[layer.activation]
+
+
+TWINS = [
+    (keras.layers.InputLayer, lambda _: nn.Identity()),
+    ((keras.layers.SeparableConv2D, keras.layers.Conv2D), _Convolution),
+    (keras.layers.BatchNormalization, _BatchNorm),
+    (keras.layers.Dense, _Dense),
+    (keras.layers.SpatialDropout2D, lambda layer: nn.Dropout2d(layer.rate)),
+    (keras.layers.RandomFlip, lambda _: _RandomFlip()),
+    ((keras.layers.RandomRotation, keras.layers.RandomZoom), RandomTurn),
+    (three_channels.ThreeChannels, lambda _: _ThreeChannels()),
+]
+FUNCTIONS = {
+    keras.layers.ReLU: lambda _: F.relu,
+    keras.layers.Softmax: lambda _: lambda x: torch.softmax(x, -1),
+    keras.layers.Activation: _activation,
+    keras.layers.MaxPooling2D: _max_pooling,
+    keras.layers.UpSampling2D: lambda layer: lambda x: F.interpolate(x, scale_factor=layer.size),
+    keras.layers.GlobalMaxPooling2D: lambda _: lambda x: x.amax((2, 3)),
+    keras.layers.GlobalAveragePooling2D: lambda _: lambda x: x.mean((2, 3)),
+    keras.layers.Flatten: lambda _: lambda x: x.movedim(1, -1).flatten(1),  # Keras's order
+    keras.layers.Add: lambda _: sum,
+    keras.layers.Concatenate: lambda _: lambda parts: torch.cat(parts, 1),
+    keras.layers.Rescaling: lambda layer: lambda x: x * layer.scale + layer.offset,
+}

@@ -9,7 +9,7 @@ from pipeline import registry
 from pipeline.training.config import as_record, load_config
 from pipeline.training.engines import make_engine
 from pipeline.training.loop import Run
-from pipeline.training.tasks import TASKS
+from pipeline.training.tasks import task_of
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -31,12 +31,12 @@ def train(
     if (folder / "run.json").exists() and not resume:
         raise FileExistsError(f"{folder} holds a run: add --resume to go on with it, or move it.")
     keras.utils.set_random_seed(config.seed)  # before the model draws its first weights
-    task = TASKS[config.model](config, data)
+    task = task_of(config, data)
     if config.warm_start:
         task.model.load_weights(registry.entry(config.model).checked_file())
     print({part: len(films) for part, films in task.parts.items()})
-    trainer = make_engine(task.model, task.loss, config.seed, engine)
-    run = Run(config, folder)
+    trainer = make_engine(task.trained, task.loss, config.seed, engine)
+    run = Run(config, folder, task.model)
     (folder / "config.json").write_text(json.dumps(as_record(config), indent=1))
     if resume:
         run.resume(trainer)

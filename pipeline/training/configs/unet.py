@@ -13,5 +13,7 @@ CONFIG = TrainingConfig(
     stages=(
         Stage(128, epochs=7, batch_size=16, learning_rate=2e-3, final_learning_rate=2e-4),
         Stage(256, epochs=3, batch_size=8, learning_rate=8e-4, final_learning_rate=1e-5),
+        Stage(256, epochs=3, batch_size=8, learning_rate=1.5e-3, final_learning_rate=7e-4),
+        Stage(256, 8, 8, learning_rate=8e-4, final_learning_rate=5e-6, resample=False),
     ),
 )

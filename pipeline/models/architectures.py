@@ -1,0 +1,40 @@
+"""Every classifier: how it is built and what its last feature map looks at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+
+from pipeline.models.light_cnn import build_light_cnn
+from pipeline.models.report_cnns import build_cnn1, build_cnn2
+from pipeline.models.xception import build_xception
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One classifier.
+
+    ``last_features`` names the layer that heatmaps are computed from; its cell (i, j) looks at
+    pixel (offset + stride i, offset + stride j) of the input of ``input_size`` squared pixels.
+    ``masked``: whether it is shown the equalised lungs in 0..1, or the whole film in 0..255.
+    ``for_reading``: whether a reader may choose it, or whether it only serves comparisons.
+    """
+
+    build: Callable[[], keras.Model]
+    parameters: int
+    input_size: int
+    last_features: str
+    stride: float
+    offset: float
+    masked: bool = True
+    for_reading: bool = True
+
+
+ARCHITECTURES = {
+    "light": Architecture(build_light_cnn, 79_410, 256, "stage4_relu2", 8, 33.5),
+    "xception": Architecture(build_xception, 3_719_630, 224, "head_relu2", 16, 11),
+    "cnn1": Architecture(build_cnn1, 444_359, 256, "stage3_conv", 16, 18, for_reading=False),
+    "cnn2": Architecture(
+        build_cnn2, 3_065_217, 256, "stage4_conv", 8, 56, masked=False, for_reading=False
+    ),
+}

@@ -1,0 +1,36 @@
+"""The large classifier: the first 46 layers of Xception and a head whose maps localise."""
+
+import keras
+from keras import layers
+
+from pipeline.layers.three_channels import ThreeChannels
+
+TRUNK_LAYERS = 46  # of keras.applications.Xception, block5's sum being the last: 14 x 14 x 728
+HEAD_FILTERS = 128
+CLASSES = ("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia")
+
+
+def build_xception(init: str | None = None, name: str = "xception") -> keras.Model:
+    """Build the truncated Xception (Chollet 2017, https://arxiv.org/abs/1610.02357).
+
+    Takes float32 (batch, rows, columns, 1) in 0..1: a film whose outside of the lungs is 0,
+    equalised. Returns float32 (batch, 2): the probabilities of COVID and of everything else, drawn
+    from the four logits of the layer ``class_logits``, one per class of `CLASSES`.
+
+    ``init``: None for random weights, "imagenet" for the trunk that Keras offers for download.
+    """
+    film = keras.Input((None, None, 1), name=f"{name}_input")
+    x = layers.RandomFlip("horizontal", name="augment_flip")(film)
+    x = ThreeChannels(name="three_channels")(x)
+    whole = keras.applications.Xception(include_top=False, weights=init, input_tensor=x)
+    last = whole.layers.index(whole.get_layer("block1_conv1")) - 1 + TRUNK_LAYERS - 1
+    x = whole.layers[last].output
+    for i in (1, 2):
+        x = layers.Conv2D(HEAD_FILTERS, 3, padding="same", use_bias=False, name=f"head_conv{i}")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"head_norm{i}")(x)
+        x = layers.SpatialDropout2D(0.2, name=f"head_dropout{i}")(x)
+        x = layers.ReLU(name=f"head_relu{i}")(x)
+    x = layers.GlobalAveragePooling2D(name="global_pool")(x)
+    x = layers.Dense(len(CLASSES), name="class_logits")(x)
+    x = layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(film, x, name=name)
