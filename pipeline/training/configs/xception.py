@@ -11,7 +11,9 @@ from pipeline.training.config import Stage, TrainingConfig
 CONFIG = TrainingConfig(
     model="xception",
     stages=(
-        Stage(112, epochs=16, batch_size=24, learning_rate=1.5e-3, final_learning_rate=2e-4),
+        Stage(
+            112, epochs=16, batch_size=24, learning_rate=1.5e-3, final_learning_rate=2e-4, steps=225
+        ),
         Stage(224, epochs=2, batch_size=24, learning_rate=5e-4, final_learning_rate=2e-4),
         Stage(224, 3, 24, learning_rate=2e-4, final_learning_rate=5e-6, resample=False),
     ),
