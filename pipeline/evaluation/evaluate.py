@@ -9,13 +9,21 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import __version__
+from pipeline import __version__, registry
+from pipeline.evaluation.calibration import calibration_report
+from pipeline.evaluation.curves import (
+    at_threshold,
+    confusion_by_threshold,
+    precision_recall_with_band,
+    roc_with_band,
+)
 from pipeline.evaluation.metrics import (
     classification_scores,
     mask_agreement,
     mean_with_interval,
     proportion,
 )
+from pipeline.models.xception import CLASSES
 from pipeline.predictor import Answer, Predictor
 from pipeline.quality import judge
 from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
@@ -31,6 +39,7 @@ class Scored:
 
     film: Film
     score: float
+    said: str | None  # the likeliest of the four classes, where the model tells them apart
     reasons: tuple[str, ...]
     agreement: dict | None
 
@@ -67,6 +76,7 @@ def evaluate(
         "version": __version__,
         "part": part,
         **_scores(classed, threshold),
+        **_explored(classed, predictor.entry),
         "by_source": _by_source(classed, threshold),
         "by_class": _by_class(classed, threshold),
         "segmentation": _segmentation(classed),
@@ -110,12 +120,44 @@ def _scored(film: Film, radiograph: Radiograph, answer: Answer, predictor: Predi
         probability = cv2.resize(answer.mask_probability, truth.shape[::-1])
         agreement = mask_agreement(probability > 0.5, truth)
     codes = tuple(reason.code for reason in verdict.reasons)
-    return Scored(film, float(answer.probabilities[predictor.covid]), codes, agreement)
+    classes = answer.class_probabilities
+    said = CLASSES[int(classes.argmax())] if classes is not None else None
+    return Scored(film, float(answer.probabilities[predictor.covid]), said, codes, agreement)
 
 
 def _scores(scored: Sequence[Scored], threshold: float) -> dict:
     truth = np.array([s.film.label == "COVID" for s in scored], bool)
     return classification_scores(truth, np.array([s.score for s in scored]), threshold)
+
+
+def _explored(scored: Sequence[Scored], entry: registry.Entry) -> dict:
+    """Curves, operating points, calibration and the table of classes."""
+    truth = np.array([s.film.label == "COVID" for s in scored], bool)
+    score = np.array([s.score for s in scored])
+    if not truth.any() or truth.all():
+        return {"curves": None}  # one class alone has no curve
+    points = entry.operating_points or {}
+    return {
+        "curves": {
+            "roc": roc_with_band(truth, score),
+            "precision_recall": precision_recall_with_band(truth, score),
+            "confusion": confusion_by_threshold(truth, score),
+        },
+        "operating_points": {k: at_threshold(truth, score, t) for k, t in points.items()},
+        "calibration": calibration_report(truth, score, entry.temperature),
+        "classes": _class_table(scored) if scored[0].said else None,
+    }
+
+
+def _class_table(scored: Sequence[Scored]) -> dict:
+    """Rows: what a film is; columns: which of the four classes the model finds likeliest."""
+    counts = {
+        own: {said: sum(s.film.label == own and s.said == said for s in scored) for said in CLASSES}
+        for own in CLASSES
+    }
+    right = sum(counts[name][name] for name in CLASSES)
+    recall = {name: proportion(counts[name][name], sum(counts[name].values())) for name in CLASSES}
+    return {"counts": counts, "accuracy": proportion(right, len(scored)), "recall": recall}
 
 
 def _by_source(scored: Sequence[Scored], threshold: float) -> dict:

@@ -20,6 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline import registry
+from pipeline.evaluation.calibration import fit_temperature
+from pipeline.evaluation.curves import operating_thresholds
 from pipeline.evaluation.evaluate import films_of
 from pipeline.evaluation.metrics import choose_threshold
 from pipeline.gradcam import METHODS
@@ -70,19 +72,30 @@ def release(name: str, run: Path, data: Path) -> None:
         entry.setdefault("cam_scale", dict.fromkeys(METHODS, 1.0))
         entry["threshold"] = 0.5
         _write(folder, description)
-        entry["threshold"] = _threshold(name, data)
-        print("threshold", entry["threshold"])
+        entry |= _decisions(name, data)
     _write(folder, description)
 
 
-def _threshold(name: str, data: Path) -> float:
-    """Chosen on validation films, at full size, from the cached masked films."""
+def _decisions(name: str, data: Path) -> dict:
+    """Threshold, operating points and temperature: chosen on validation films, at full size."""
     task = ClassificationTask(load_config(CONFIGS / f"{name}.py"), data)
     entry = registry.entry(name)
     task.model.load_weights(entry.checked_file())
     scores = task.predict(predictor_of(task.model), "validation", entry.input_size)[:, 0]
     truth = np.array([film.label == "COVID" for film in task.parts["validation"]])
-    return round(choose_threshold(truth, scores), 4)
+    decisions = {
+        "threshold": round(choose_threshold(truth, scores, *GOALS.get(name, GOALS["light"])), 4),
+        "operating_points": {
+            key: round(value, 4) for key, value in operating_thresholds(truth, scores).items()
+        },
+        "temperature": round(fit_temperature(truth, scores), 4),
+    }
+    print(decisions)
+    return decisions
+
+
+# Sensitivity and specificity that the threshold is to reach, or to miss by as little as it can.
+GOALS = {"light": (0.94, 0.96), "xception": (0.95, 0.986)}
 
 
 # Share of the validation films beyond an end: most for the statistic that tells most.
