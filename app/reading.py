@@ -10,7 +10,6 @@ from app.views.score import score_bar
 from pipeline import registry
 from pipeline.diagnosis import Diagnosis
 from pipeline.evidence import scores_on_test_films
-from pipeline.gradcam import METHODS
 from pipeline.phantom import EXAMPLES
 
 
@@ -157,7 +156,7 @@ def show_verdict(case: inference.Case, diagnosis: Diagnosis) -> None:
 
 def choose_method(diagnosis: Diagnosis) -> str:
     """The heatmap method; the model's own default first chosen."""
-    names = list(METHODS)
+    names = list(diagnosis.cam_scale)
     return st.selectbox(_("Heatmap method"), names, index=names.index(diagnosis.cam), key="cam")
 
 

@@ -60,9 +60,19 @@ def _train(options) -> None:
 
 
 def _evaluate(options) -> None:
-    from pipeline.evaluation.evaluate import evaluate
+    if options.what == "heatmaps":
+        from pipeline.evaluation.heatmaps import judge_heatmaps
 
-    _report(evaluate(options.data, options.model, options.part, options.threshold), options.json)
+        result = judge_heatmaps(options.data, options.model, options.part)
+    elif options.what == "lungs":
+        from pipeline.evaluation.lungs import judge_lungs
+
+        result = judge_lungs(options.data, options.model, options.part)
+    else:
+        from pipeline.evaluation.evaluate import evaluate
+
+        result = evaluate(options.data, options.model, options.part, options.threshold)
+    _report(result, options.json)
 
 
 def _bench(options) -> None:
@@ -88,7 +98,7 @@ def _report(result: dict, path: Path | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from pipeline.gradcam import METHODS
+    from pipeline.gradcam import methods_for
     from pipeline.training.config import ENGINES
 
     classifiers = ("light", "xception", "cnn1", "cnn2")
@@ -100,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("files", nargs="+", metavar="FILE", type=Path)
     add.add_argument("--model", choices=("light", "xception"), default="light")
     add.add_argument("--threshold", type=_unit_interval, help="COVID from this score on, 0..1")
-    add.add_argument("--cam", choices=tuple(METHODS), metavar="METHOD", help=", ".join(METHODS))
+    methods = methods_for(pooled=True)
+    add.add_argument("--cam", choices=methods, metavar="METHOD", help=", ".join(methods))
     add.add_argument("--out", type=Path, metavar="DIR", help="write mask, overlay and heatmap here")
     add.add_argument("--format", choices=("text", "json"), default="text")
     add.set_defaults(run=_diagnose)
@@ -117,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("evaluate", help="score a model on a folder of films")
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
     add.add_argument("--model", choices=classifiers, default="light")
+    add.add_argument("--what", choices=("scores", "heatmaps", "lungs"), default="scores")
     add.add_argument("--part", choices=("all", "train", "validation", "test"), default="all")
     add.add_argument("--threshold", type=_unit_interval)
     add.add_argument("--json", type=Path, metavar="FILE")

@@ -27,8 +27,8 @@ from pipeline.models.xception import CLASSES
 from pipeline.predictor import Answer, Predictor
 from pipeline.quality import judge
 from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
-from pipeline.training.database import Film, read_database
-from pipeline.training.split import PARTS, split_films
+from pipeline.training.database import Film
+from pipeline.training.split import films_of
 
 BATCH = 16
 
@@ -44,12 +44,6 @@ class Scored:
     agreement: dict | None
 
 
-def films_of(data: Path, part: str = "all") -> list[Film]:
-    """The films of a folder: all, or one part of the project's split."""
-    films = read_database(data)
-    return films if part == "all" else split_films(films)[part]
-
-
 def evaluate(
     data: Path, model: str = "light", part: str = "all", threshold: float | None = None
 ) -> dict:
@@ -60,8 +54,6 @@ def evaluate(
     those that the quality gate would withhold; ``gated`` repeats them for those that pass. A film
     that cannot be read is listed under ``unreadable``.
     """
-    if part not in ("all", *PARTS):
-        raise ValueError(f"part is 'all' or one of {PARTS}, received {part!r}.")
     predictor = Predictor(model)
     films = films_of(data, part)
     unreadable: list[dict] = []

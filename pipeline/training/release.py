@@ -22,9 +22,8 @@ from tqdm import tqdm
 from pipeline import registry
 from pipeline.evaluation.calibration import fit_temperature
 from pipeline.evaluation.curves import operating_thresholds
-from pipeline.evaluation.evaluate import films_of
 from pipeline.evaluation.metrics import choose_threshold
-from pipeline.gradcam import METHODS
+from pipeline.gradcam import methods_for, raw_map
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.unet import build_unet
 from pipeline.predictor import Predictor
@@ -33,6 +32,7 @@ from pipeline.radiograph import read_radiograph
 from pipeline.training.card import write_card
 from pipeline.training.config import load_config
 from pipeline.training.engines import predictor_of
+from pipeline.training.split import films_of
 from pipeline.training.tasks import ClassificationTask
 from pipeline.training.train import CONFIGS
 
@@ -69,7 +69,7 @@ def release(name: str, run: Path, data: Path) -> None:
         entry["labels"] = list(config["groups"])[: model.output.shape[-1]]
         entry["for_reading"] = architecture.for_reading
         entry.setdefault("cam", "hirescam")
-        entry.setdefault("cam_scale", dict.fromkeys(METHODS, 1.0))
+        entry.setdefault("cam_scale", dict.fromkeys(methods_for(architecture.pooled), 1.0))
         entry["threshold"] = 0.5
         _write(folder, description)
         entry |= _decisions(name, data)
@@ -122,15 +122,16 @@ def fit_gate(data: Path) -> None:
 
 
 def _measure(films, predictor: Predictor) -> tuple[list[dict], dict[str, list[float]]]:
-    statistics, peaks = [], {method: [] for method in METHODS}
+    methods = methods_for(predictor.architecture.pooled)
+    statistics, peaks = [], {method: [] for method in methods}
     for film in tqdm(films, desc=predictor.entry.name):
         pixels = read_radiograph(film.path.read_bytes()).pixels
         answer = predictor(pixels)
         statistics.append(asdict(lung_statistics(pixels, answer.mask_probability)))
         called = answer.probabilities[predictor.covid] >= predictor.entry.threshold
         if film.label == "COVID" and called:
-            for name, method in METHODS.items():
-                peaks[name].append(float(method(answer.features, answer.gradient).max()))
+            for name in methods:
+                peaks[name].append(float(raw_map(name, answer).max()))
     return statistics, peaks
 
 
