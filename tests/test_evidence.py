@@ -138,3 +138,31 @@ def _at_zero(entry, name):
     values = dict(read_registry()["models"][name])
     values["file"] = ROOT / "weights" / values["file"]
     return Entry(name, **values)
+
+
+def test_leaving_a_source_out(tmp_path, films, monkeypatch):
+    """Neither training nor validation of a held-out run sees the source."""
+    from pipeline.evaluation import sources
+    from pipeline.training.config import Stage
+    from pipeline.training.tasks import ClassificationTask
+
+    root = make_database(tmp_path / "data", films, per_class=16)
+    table = root / "COVID-19_Radiography_Dataset" / "COVID.metadata.csv"
+    lines = table.read_text().splitlines()
+    changed = [line.replace("bimcv.cipf.es", "eurorad.org") for line in lines[1::2]]
+    table.write_text("\n".join([lines[0], *lines[2::2], *changed]))
+    monkeypatch.chdir(tmp_path)
+    stage = Stage(64, 1, 12, 1e-3, 1e-4, steps=1, resample=False)
+    monkeypatch.setattr(
+        sources.registry, "weights_folder", lambda: sources.registry.ROOT / "weights"
+    )
+    result = sources.leave_one_source_out(root, tmp_path / "runs", stage, fewest=1)
+    assert set(result["sources"]) == {"bimcv", "eurorad"}
+    assert sum(row["films"] for row in result["sources"].values()) == 16
+    task = ClassificationTask(
+        sources.TrainingConfig("light", (stage,), groups=sources.GROUPS), root, "eurorad"
+    )
+    for part in ("train", "validation"):
+        used = [task.parts[part][i] for i in task.used(part)]
+        assert not [f for f in used if f.label == "COVID" and f.source == "eurorad"]
+        assert [f for f in used if f.label == "COVID"]
