@@ -152,20 +152,24 @@ def show_pictures(case: inference.Case, diagnosis: Diagnosis) -> None:
     """Film, lungs and heatmap side by side, in a viewer."""
     area = percent(diagnosis.lung_area_fraction)
     lungs = _("Lungs found by the U-Net ({area} of the film)").format(area=area)
-    panes = [{"caption": _("Film")}, {"caption": lungs, "outline": "lungs"}]
+    panes = [
+        {"caption": _("Film"), "film": "film"},
+        {"caption": lungs, "film": "film", "outline": "lungs"},
+    ]
     heats = {}
     if diagnosis.verdict.may_score:
         caption = _(
             "Where the evidence for COVID lies: violet is weak, yellow strong, on one scale for "
             "all films"
         )
-        panes.append({"caption": caption, "heat": "chosen", "outline": "lungs"})
+        pane = {"caption": caption, "film": "film", "heat": "chosen", "outline": "lungs"}
+        panes.append(pane)
         heats = _heats(case, diagnosis)
     show_viewer(
         {
-            "film": views.film_url(diagnosis.radiograph.pixels),
+            "films": {"film": views.film_url(diagnosis.radiograph.pixels)},
             "outlines": {"lungs": views.outlines(diagnosis)},
-            "heats": heats,
+            "heats": {f"film/{method}": heat for method, heat in heats.items()},
             "choose": list(heats),
             "heat": diagnosis.cam,
             "panes": panes,
@@ -179,24 +183,31 @@ def show_pictures(case: inference.Case, diagnosis: Diagnosis) -> None:
 
 
 def _heats(case: inference.Case, diagnosis: Diagnosis) -> dict[str, dict]:
-    heats = {
-        cam: {
-            "url": views.heat_url(diagnosis, cam),
-            "low": number(0, 0),
-            "high": "≥ " + number(diagnosis.cam_scale[cam], 1),
-            "diverging": False,
-        }
-        for cam in diagnosis.cam_scale
-    }
+    heats = {cam: heat_layer(diagnosis, cam) for cam in diagnosis.cam_scale}
     for other in case.answers.values():
         if other.model != diagnosis.model and other.verdict.may_score:
-            heats["difference"] = {
-                "url": views.difference_url(diagnosis, other),
-                "low": model_name(other.model),
-                "high": model_name(diagnosis.model),
-                "diverging": True,
-            }
+            heats["difference"] = difference_layer(diagnosis, other)
     return heats
+
+
+def heat_layer(diagnosis: Diagnosis, cam: str) -> dict:
+    """A method's map as the viewer takes it."""
+    return {
+        "url": views.heat_url(diagnosis, cam),
+        "low": number(0, 0),
+        "high": "≥ " + number(diagnosis.cam_scale[cam], 1),
+        "diverging": False,
+    }
+
+
+def difference_layer(first: Diagnosis, second: Diagnosis) -> dict:
+    """The difference of two models' maps of one film as the viewer takes it."""
+    return {
+        "url": views.difference_url(first, second),
+        "low": model_name(second.model),
+        "high": model_name(first.model),
+        "diverging": True,
+    }
 
 
 def viewer_words() -> dict[str, str]:

@@ -62,7 +62,7 @@ def _choose_database_film() -> None:
             inference.open_database_film(label, index - 1)
 
 
-def choose_model() -> str:
+def choose_model(key: str = "model") -> str:
     """The models whose weights are there, each with a line on what it is for."""
     lines = {"light": _("Light CNN"), "xception": "Xception"}
     purposes = {
@@ -75,7 +75,7 @@ def choose_model() -> str:
         names,
         format_func=lines.get,
         captions=[purposes[name] for name in names],
-        key="model",
+        key=key,
     )
 
 
@@ -94,7 +94,7 @@ def choose_case() -> inference.Case | None:
         st.selectbox(
             _("Film"),
             list(cases),
-            format_func=lambda key: _title(cases[key]),
+            format_func=lambda key: title_of(cases[key]),
             key="film",
             on_change=lambda: st.session_state.update(case=st.session_state["film"]),
         )
@@ -113,7 +113,8 @@ def show_empty_state() -> None:
     )
 
 
-def _title(case: inference.Case) -> str:
+def title_of(case: inference.Case) -> str:
+    """What a case is called on the page."""
     if case.origin == "synthetic":
         return _("Synthetic: {name}").format(name=_(case.name))
     return case.name

@@ -107,7 +107,7 @@ def test_the_viewer_is_given_every_method(page):
     choose(page, "opacities")
     given = viewer(page)
     assert given["choose"] == list(registry.entry("light").cam_scale)
-    assert given["film"].startswith("data:image/png;base64,")
+    assert given["films"]["film"].startswith("data:image/png;base64,")
     assert len(given["outlines"]["lungs"]) >= 2
     assert all(0 <= v <= 1 for points in given["outlines"]["lungs"] for v in points)
 
@@ -172,3 +172,19 @@ def test_model_card_shows_the_measured_scores():
     table = score_table()
     assert len(table.splitlines()) > 10
     assert table in (registry.weights_folder() / "README.md").read_text()
+
+
+def test_comparing_needs_two_films_and_shows_them_on_one_scale(page):
+    page.session_state["question"] = "films"
+    page.switch_page("../pages/compare.py").run()
+    assert not page.exception, page.exception
+    assert "Open two films first" in page.info[0].value
+    page.switch_page("../pages/diagnose.py").run()
+    choose(page, "clear")
+    choose(page, "opacities")
+    page.switch_page("../pages/compare.py").run()
+    assert not page.exception, page.exception
+    given = viewer(page)
+    assert len(given["films"]) == len(given["panes"]) == 2
+    assert len({heat["high"] for name, heat in given["heats"].items() if "hirescam" in name}) == 1
+    assert "the score moves by" in shown(page)

@@ -1,8 +1,11 @@
 // A radiograph viewer: linked panes with zoom, pan, window and level, invert, full screen, lung
 // outlines and heatmaps. All of it is drawn in the browser: nothing here runs a model again.
 //
-// data.film      grey PNG, a data URL         data.panes  [{caption, outline, heat, label}]
-// data.outlines  {name: [[x, y, ...], ...]}   data.heats  {name: {url, low, high, diverging}}
+// data.films     {name: grey PNG as a data URL}
+// data.panes     [{caption, film, outline, heat}]: names of what is shown; heat "chosen" stands for
+//                "<film>/<method>" with the method that the reader chose from data.choose
+// data.outlines  {name: [[x, y, ...], ...]} in 0..1 of width and height
+// data.heats     {name: {url, low, high, diverging}}, strengths 0..255 as a grey PNG
 // data.colours   {sequential, diverging}: 256 RGB triples each, flat
 // data.words     every text, in the reader's language
 const START = { zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255, invert: false, outline: 1, heat: 0.6,
@@ -26,7 +29,7 @@ class Viewer {
     this.root = root;
     this.state = { ...START };
     this.pointers = new Map();
-    this.film = null;
+    this.films = null;
     this.observer = new ResizeObserver(() => this.draw());
     root.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("fullscreenchange", () => this.draw());
@@ -34,9 +37,11 @@ class Viewer {
 
   async show(data) {
     const words = JSON.stringify(data.words);
-    const changedFilm = !this.data || this.data.film !== data.film;
+    const films = JSON.stringify(data.films);
+    const changed = this.shownFilms !== films;
+    this.shownFilms = films;
     this.data = data;
-    if (changedFilm) this.state = { ...this.state, zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255 };
+    if (changed) this.state = { ...this.state, zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255 };
     const names = this.choices();
     if (!names.includes(this.state.heatName)) this.state.heatName = data.heat || names[0] || null;
     this.root.setAttribute("aria-label", data.words.viewer);
@@ -46,7 +51,11 @@ class Viewer {
     this.words = words;
     this.offered = names.join();
     this.buildPanes();
-    if (changedFilm) this.film = await loadGrey(data.film);
+    if (changed) {
+      const loaded = await Promise.all(Object.entries(data.films).map(
+        async ([name, url]) => [name, { ...await loadGrey(url), shown: document.createElement("canvas") }]));
+      this.films = Object.fromEntries(loaded);
+    }
     this.heats = {};
     await Promise.all(Object.entries(data.heats).map(async ([name, heat]) => {
       this.heats[name] = colourise(await loadGrey(heat.url), heat.diverging
@@ -158,7 +167,8 @@ class Viewer {
   }
 
   heatOf(pane) {
-    return pane.heat === "chosen" ? this.state.heatName : pane.heat;
+    const name = pane.heat === "chosen" ? `${pane.film}/${this.state.heatName}` : pane.heat;
+    return name in this.data.heats ? name : null;
   }
 
   set(changes) {
@@ -243,7 +253,7 @@ class Viewer {
   }
 
   draw() {
-    if (!this.film || this.pending) return;
+    if (!this.films || this.pending) return;
     this.pending = requestAnimationFrame(() => { this.pending = 0; this.drawNow(); });
   }
 
@@ -272,23 +282,23 @@ class Viewer {
 
   applyWindow() {
     const { centre, width, invert } = this.state;
-    const { levels, columns, rows } = this.film;
     this.lut = new Uint8ClampedArray(256);
     for (let v = 0; v < 256; v += 1) {
       const shown = ((v - centre) / width + 0.5) * 255;
       this.lut[v] = invert ? 255 - shown : shown;
     }
-    const image = new ImageData(columns, rows);
-    const pixels = new Uint32Array(image.data.buffer);
     const grey = Array.from(this.lut, (v) => (255 << 24) | (v << 16) | (v << 8) | v);
-    for (let i = 0; i < levels.length; i += 1) pixels[i] = grey[levels[i]];
-    this.shown = this.shown || document.createElement("canvas");
-    Object.assign(this.shown, { width: columns, height: rows });
-    this.shown.getContext("2d").putImageData(image, 0, 0);
+    for (const { levels, columns, rows, shown } of Object.values(this.films)) {
+      const image = new ImageData(columns, rows);
+      const pixels = new Uint32Array(image.data.buffer);
+      for (let i = 0; i < levels.length; i += 1) pixels[i] = grey[levels[i]];
+      Object.assign(shown, { width: columns, height: rows });
+      shown.getContext("2d").putImageData(image, 0, 0);
+    }
   }
 
   drawPane(pane, canvas) {
-    const { columns, rows } = this.film;
+    const { columns, rows, shown } = this.films[pane.film];
     const wide = Math.max(1, Math.round(canvas.clientWidth * window.devicePixelRatio));
     const high = Math.round((wide * rows) / columns);
     if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
@@ -299,15 +309,15 @@ class Viewer {
     const scale = (wide / columns) * zoom;
     context.setTransform(scale, 0, 0, scale, wide / 2 - x * columns * scale, high / 2 - y * rows * scale);
     context.imageSmoothingEnabled = scale < 4;
-    context.drawImage(this.shown, 0, 0);
+    context.drawImage(shown, 0, 0);
     const heat = this.heatOf(pane);
-    if (heat && this.heats?.[heat]) {
+    if (this.heats[heat]) {
       context.imageSmoothingEnabled = true;
       context.globalAlpha = this.state.heat;
       context.drawImage(this.heats[heat], 0, 0, columns, rows);
       context.globalAlpha = 1;
     }
-    if (pane.outline) this.drawOutline(context, this.data.outlines[pane.outline], columns, rows, scale);
+    if (this.data.outlines[pane.outline]) this.drawOutline(context, this.data.outlines[pane.outline], columns, rows, scale);
   }
 
   drawOutline(context, outlines, columns, rows, scale) {

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from pipeline.diagnosis import Diagnosis
+from pipeline.evaluation.metrics import mask_agreement
 from pipeline.pictures import COLOUR_MAP, film_rgb
 
 LONGEST_SIDE = 1024
@@ -47,6 +48,13 @@ def difference_url(first: Diagnosis, second: Diagnosis) -> str:
     """First map minus second, each by its default method on its own scale; 128 is no difference."""
     change = _strength(first, first.cam) - _strength(second, second.cam)
     return _png_url(np.rint(128 + 127 * change).clip(0, 255).astype(np.uint8))
+
+
+def mask_overlap(first: Diagnosis, second: Diagnosis) -> float:
+    """Dice of the lung masks of two answers on one film."""
+    shape = first.answer.mask.shape
+    other = cv2.resize(second.answer.mask_probability, shape[::-1]) > 0.5
+    return mask_agreement(first.answer.mask > 0.5, other)["dice"]
 
 
 @cache
