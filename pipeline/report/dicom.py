@@ -8,6 +8,7 @@ A projection has no position in space, so mask and map lie over the film pixel b
 order in which the file stores its pixels; they carry the film's frame of reference if it has one.
 """
 
+import hashlib
 import io
 import warnings
 import zipfile
@@ -25,7 +26,6 @@ from pydicom.sr.codedict import codes
 from pipeline.diagnosis import Diagnosis
 from pipeline.gradcam import METHODS
 from pipeline.pictures import overlay_heatmap, shrink
-from pipeline.radiograph import read_radiograph
 from pipeline.report.dicom_score import score_report
 from pipeline.report.dicom_source import NotExportable, read_source
 from pipeline.report.film import as_stored, check_same_film, origin
@@ -69,13 +69,13 @@ def dicom_zip(source: bytes, diagnoses: Sequence[Diagnosis]) -> bytes:
 
 
 def _header(source: bytes, diagnosis: Diagnosis) -> Dataset:
-    film = read_radiograph(source)
-    if film.sha256 != origin(diagnosis)[0]:
+    read, given = origin(diagnosis)[0], hashlib.sha256(source).hexdigest()
+    if read != given:
         raise ValueError(
-            f"the diagnosis is of a file with sha256 {origin(diagnosis)[0]}, these bytes have "
-            f"{film.sha256}: pass the bytes that were read."
+            f"the diagnosis is of a file with sha256 {read}, these bytes have {given}: pass the "
+            "bytes that were read."
         )
-    if film.format != "DICOM":
+    if diagnosis.radiograph.format != "DICOM":
         raise NotExportable("dicom_only")
     return read_source(source)
 
