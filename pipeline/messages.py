@@ -19,6 +19,10 @@ SENTENCES = {
     "photometric": "The DICOM file's photometric interpretation is {photometric}: only MONOCHROME1 and MONOCHROME2 are known to be grey films.",
     "modality": "The DICOM file's modality is {modality}, not a radiograph ({known}): choose a chest radiograph.",
     "unreadable_path": "The file cannot be opened ({reason}): check its name and your permission to read it.",
+    # The film is read, but no DICOM objects can be made.
+    "dicom_only": "The film is no DICOM file: DICOM objects can be made of DICOM films only.",
+    "dicom_no_reference": "The DICOM file names no study, series or instance: there is nothing that DICOM objects could refer to. Export the film again from the archive.",
+    "dicom_not_exportable": "No DICOM objects can be made of this file: its header breaks the standard. Export the film again from the archive.",
     # The film is read, but no score is given.
     "blank": "The film is almost uniform: nothing can be seen on it. Check the exposure or the export.",
     "inverted": "The film is inverted: lungs show up on its negative only. Invert it and try again.",

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 
 from pipeline.diagnosis import Diagnosis
 from pipeline.evaluation.metrics import mask_agreement
-from pipeline.pictures import COLOUR_MAP, film_rgb
+from pipeline.pictures import COLOUR_MAP, film_rgb, shrink
 
 LONGEST_SIDE = 1024
 HEAT_SIDE = 256
@@ -18,12 +18,12 @@ DIFFERENCE_MAP = "vanimo"  # dark in the middle: no difference lets the film thr
 
 def film_picture(film: np.ndarray) -> np.ndarray:
     """A film, float32 (rows, columns) in 0..255, as uint8 RGB."""
-    return film_rgb(_shrunk(film, LONGEST_SIDE))
+    return film_rgb(shrink(film, LONGEST_SIDE))
 
 
 def film_url(film: np.ndarray) -> str:
     """A film, float32 (rows, columns) in 0..255, as a data URL of a grey PNG."""
-    return _png_url(_shrunk(film, LONGEST_SIDE).clip(0, 255).astype(np.uint8))
+    return _png_url(shrink(film, LONGEST_SIDE).clip(0, 255).astype(np.uint8))
 
 
 def outlines(diagnosis: Diagnosis) -> list[list[float]]:
@@ -77,11 +77,3 @@ def _strength(diagnosis: Diagnosis, cam: str) -> np.ndarray:
 def _png_url(picture: np.ndarray) -> str:
     coded = cv2.imencode(".png", picture)[1]
     return "data:image/png;base64," + base64.b64encode(coded.tobytes()).decode()
-
-
-def _shrunk(film: np.ndarray, side: int) -> np.ndarray:
-    scale = side / max(film.shape)
-    if scale >= 1:
-        return film
-    rows, columns = (max(1, round(n * scale)) for n in film.shape)
-    return cv2.resize(film, (columns, rows), interpolation=cv2.INTER_AREA)
