@@ -1,5 +1,7 @@
 """The parts of the reading page that show an answer: verdict, score, pictures, meaning."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from app import inference
@@ -59,6 +61,13 @@ def show_verdict(case: inference.Case, diagnosis: Diagnosis) -> None:
     with answer:
         _show_score(diagnosis, threshold)
     _show_probability(diagnosis)
+
+
+def as_chosen(diagnosis: Diagnosis) -> Diagnosis:
+    """The answer at the operating point that the reader chose."""
+    points = registry.entry(diagnosis.model).operating_points or {}
+    chosen = points.get(st.session_state.get("point"), diagnosis.threshold)
+    return replace(diagnosis, threshold=chosen)
 
 
 def _choose_threshold(diagnosis: Diagnosis) -> float:

@@ -22,13 +22,15 @@ from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograp
 class Case:
     """One film of the session, and the answers of the models that have read it.
 
-    ``origin``: "upload", "synthetic" or "database"; ``truth``: the database's class, if any.
+    ``origin``: "upload", "synthetic" or "database"; ``truth``: the database's class, if any;
+    ``source``: the bytes of a DICOM file, which its export refers to.
     """
 
     name: str
     origin: str
     radiograph: Radiograph
     truth: str | None = None
+    source: bytes | None = None
     answers: dict = field(default_factory=dict)
 
 
@@ -82,12 +84,19 @@ def selected_case() -> Case | None:
     return cases().get(st.session_state.get("case"))
 
 
+def read_case(name: str, origin: str, data: bytes) -> Case:
+    """Decode a file. Raises UnreadableRadiograph."""
+    radiograph = read_radiograph(data)
+    source = data if radiograph.format == "DICOM" else None
+    return Case(name, origin, radiograph, source=source)
+
+
 def take_uploads(files) -> None:
     """Read uploaded files; those that cannot be read are remembered in `refused`."""
     st.session_state["refused"] = {}
     for file in files:
         try:
-            open_case(Case(file.name, "upload", read_radiograph(file.getvalue())))
+            open_case(read_case(file.name, "upload", file.getvalue()))
         except UnreadableRadiograph as error:
             refused()[file.name] = error.message
 
@@ -116,7 +125,7 @@ def repair(case: Case, code: str) -> None:
     film = case.radiograph
     pixels = np.ascontiguousarray(REPAIRS[code](film.pixels))
     repaired = replace(film, pixels=pixels, sha256=f"{film.sha256}-{code}")
-    open_case(Case(case.name, case.origin, repaired, case.truth))
+    open_case(replace(case, radiograph=repaired, answers={}))
 
 
 @st.cache_resource(show_spinner=False)

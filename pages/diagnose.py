@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import answer, inference, reading
+from app import answer, inference, reading, take_away
 from app.language import gettext as _
 
 st.title(_("Read a radiograph"))
@@ -35,4 +35,5 @@ answer.show_verdict(case, diagnosis)
 answer.show_agreement(case, diagnosis)
 answer.show_pictures(case, diagnosis)
 answer.show_meaning(diagnosis)
+take_away.show_take_away(case, diagnosis)
 answer.show_details(diagnosis)

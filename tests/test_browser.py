@@ -201,3 +201,31 @@ def test_nothing_is_loaded_from_elsewhere(browser, server):
     outside = [u for u in asked if not u.startswith((server[0], "data:", "blob:"))]
     assert not outside
     context.close()
+
+
+def test_a_case_is_taken_away_as_pdf_json_and_dicom(page, films):
+    from io import BytesIO
+    from zipfile import ZipFile
+
+    from pypdf import PdfReader
+
+    from tests.test_report_dicom import source
+
+    drop(page, upload("film.dcm", source(films["clear"][0])))
+    expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()
+    page.get_by_text("Take it away").click()
+    page.get_by_label("Who this is").fill("Case 17")
+    page.keyboard.press("Enter")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="PDF", exact=True).click()
+    text = PdfReader(download.value.path()).pages[0].extract_text()
+    assert "Case 17" in text
+    assert "film.dcm" not in text
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON", exact=True).click()
+    assert '"weights_sha256"' in Path(download.value.path()).read_text()
+    page.get_by_role("button", name="Make DICOM objects").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile("DICOM .segmentation")).click()
+    names = ZipFile(BytesIO(Path(download.value.path()).read_bytes())).namelist()
+    assert any(name.endswith("lungs.seg.dcm") for name in names)

@@ -3,11 +3,12 @@
     python -m pipeline.training.release unet --data DIR
     python -m pipeline.training.release light --data DIR
     python -m pipeline.training.release gate --data DIR
+    python -m pipeline.training.release cam --data DIR  every model's default heatmap method
     python -m pipeline.training.release card            the table of scores in weights/README.md
 
-``unet`` also writes ``test_films.txt``, the names of the films that no model trains on. The
-classifier's threshold and the quality gate's limits are chosen on validation films. Scores are
-measured afterwards, on test films, by ``python -m pipeline evaluate --part test``.
+``unet`` also writes ``test_films.txt``, the names of the films that no model trains on. Threshold,
+operating points, temperature, heatmap method and the gate's limits are chosen on validation films.
+Scores are measured afterwards, on test films, by ``python -m pipeline evaluate --part test``.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from tqdm import tqdm
 from pipeline import registry
 from pipeline.evaluation.calibration import fit_temperature
 from pipeline.evaluation.curves import operating_thresholds
+from pipeline.evaluation.heatmaps import judge_heatmaps, rank_methods
 from pipeline.evaluation.metrics import choose_threshold
 from pipeline.gradcam import methods_for, raw_map
 from pipeline.models.architectures import ARCHITECTURES
@@ -147,6 +149,17 @@ def _limits(name: str, statistics: list[dict]) -> list[float]:
     ]
 
 
+def choose_cam(data: Path) -> None:
+    """Make the method that wins on validation films each model's default, see `rank_methods`."""
+    folder = registry.weights_folder()
+    for model in registry.classifiers():
+        ranked = rank_methods(judge_heatmaps(data, model, "validation"))
+        print(model, ranked)
+        description = _read(folder)
+        description["models"][model]["cam"] = ranked[0]
+        _write(folder, description)
+
+
 def _read(folder: Path) -> dict:
     if (folder / "registry.json").is_file():
         return registry.read_registry(folder)
@@ -160,7 +173,7 @@ def _write(folder: Path, description: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["unet", *ARCHITECTURES, "gate", "card"])
+    parser.add_argument("what", choices=["unet", *ARCHITECTURES, "gate", "cam", "card"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path)
     arguments = parser.parse_args()
@@ -170,6 +183,8 @@ if __name__ == "__main__":
         parser.error("--data is needed")
     elif arguments.what == "gate":
         fit_gate(arguments.data)
+    elif arguments.what == "cam":
+        choose_cam(arguments.data)
     else:
         run = arguments.run or Path("runs") / arguments.what
         release(arguments.what, run, arguments.data)
