@@ -15,7 +15,13 @@ from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.light_cnn import build_light_cnn
 from pipeline.models.unet import build_unet
 from pipeline.training import keras_engine
-from pipeline.training.batches import BalancedBatches, SegmentationBatches, augment_pair
+from pipeline.training.batches import (
+    BalancedBatches,
+    SegmentationBatches,
+    augment_pair,
+    jitter_film,
+    shift_film,
+)
 from pipeline.training.config import Stage, TrainingConfig, load_config
 from pipeline.training.database import CLASSES, load_masks, read_database
 from pipeline.training.keras_engine import KerasEngine
@@ -63,7 +69,7 @@ def test_batches_are_seeded():
     labels = np.repeat(CLASSES, 10)
 
     def draw(seed, epoch):
-        batches = BalancedBatches(films, labels, GROUPS, 12, seed=seed, jitter=True)
+        batches = BalancedBatches(films, labels, GROUPS, 12, seed=seed, jitter=jitter_film)
         batches.on_epoch(epoch)
         return batches[1][0]
 
@@ -78,6 +84,32 @@ def test_unequal_shares_are_refused():
         BalancedBatches(films, CLASSES, GROUPS, 8)
     with pytest.raises(ValueError, match="no film is labelled 'Viral Pneumonia'"):
         BalancedBatches(films, ["COVID", "Normal", "Lung_Opacity", "Normal"], GROUPS, 6)
+
+
+def test_shifting_neither_blurs_nor_leaves_the_film():
+    """Every level of the shifted film is one of the film's own, under the one change of gamma."""
+    rng = np.random.default_rng(0)
+    film = rng.integers(0, 2, (64, 64), np.uint8) * 255
+    for _ in range(20):
+        shifted = shift_film(film, rng)
+        assert shifted.shape == film.shape
+        assert set(np.unique(shifted)) <= {0, 255}
+        assert 0.2 < (shifted > 0).sum() / (film > 0).sum() <= 1
+
+
+def test_targets_of_classes_and_of_a_teacher():
+    films = np.zeros((4, 2, 2, 1), np.uint8)
+    taught = BalancedBatches(
+        films, CLASSES, GROUPS, 6, smoothing=0.1, classes=CLASSES, teacher=np.full((4, 2), 0.5)
+    )
+    _, targets = taught[0]
+    assert targets.shape == (6, 6)
+    np.testing.assert_allclose(targets[:, :2].sum(1), 1, rtol=1e-6)
+    np.testing.assert_allclose(targets[:, 2:].sum(1), 1, rtol=1e-6)
+    covid = targets[targets[:, 0] > 0.5]
+    assert len(covid) == 3
+    np.testing.assert_allclose(covid[:, 0], 0.5 * 0.95 + 0.5 * 0.5, rtol=1e-6)
+    np.testing.assert_allclose(covid[:, 2], 0.9 + 0.1 / 4, rtol=1e-6)
 
 
 def test_film_and_mask_move_together(films):
@@ -184,7 +216,7 @@ def light_run(folder: Path, engine_class, epochs: int, films, resume: bool = Fal
 
     def batches_for(stage):
         sized = np.stack([cv2.resize(f, (stage.size,) * 2)[..., None] for f in arrays])
-        return BalancedBatches(sized, labels, GROUPS, stage.batch_size, seed=1, jitter=True)
+        return BalancedBatches(sized, labels, GROUPS, stage.batch_size, seed=1, jitter=jitter_film)
 
     def score(engine, stage):
         x, y = batches_for(stage)[0]

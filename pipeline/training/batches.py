@@ -1,10 +1,12 @@
 """Batches for training: balanced films for the classifiers, augmented pairs for the U-Net."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import keras
 import numpy as np
+
+Jitter = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class BalancedBatches(keras.utils.PyDataset):
@@ -18,11 +20,11 @@ class BalancedBatches(keras.utils.PyDataset):
     An epoch ends once its largest share has been shown whole; the films of smaller shares come
     again, each time in a new random order, so that all are shown equally often (to within one).
 
-    Item ``i``: float32 films in 0..``top``, slightly moved and blurred when ``jitter``, and float32
-    targets (batch, groups), one-hot but for ``smoothing``, the share of certainty that all columns
-    get alike. ``classes`` adds one column per label named there, smoothed likewise. ``teacher``,
-    float (film, groups), takes the place of ``teacher_share`` of each target. The same ``(seed,
-    epoch)`` gives the same batches.
+    Item ``i``: float32 films in 0..``top``, changed by ``jitter`` (`jitter_film`, `shift_film`, or
+    None for films as they come), and float32 targets (batch, groups), one-hot but for
+    ``smoothing``, the share of certainty that all columns get alike. ``classes`` adds one column
+    per label named there, smoothed likewise. ``teacher``, float (film, groups), takes the place of
+    ``teacher_share`` of each target. The same ``(seed, epoch)`` gives the same batches.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class BalancedBatches(keras.utils.PyDataset):
         groups: Mapping[str, Sequence[str]],
         batch_size: int,
         seed: int = 0,
-        jitter: bool = False,
+        jitter: Jitter | None = None,
         top: float = 1.0,
         smoothing: float = 0.0,
         classes: Sequence[str] = (),
@@ -85,7 +87,7 @@ class BalancedBatches(keras.utils.PyDataset):
         films = self.films[chosen]
         if self.jitter:
             rng = np.random.default_rng((self.seed, self.epoch, index))
-            films = np.stack([jitter_film(film[..., 0], rng)[..., None] for film in films])
+            films = np.stack([self.jitter(film[..., 0], rng)[..., None] for film in films])
         return films.astype(np.float32) / self.scale, self.targets[chosen]
 
 
@@ -151,6 +153,27 @@ def jitter_film(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     gamma = np.exp(rng.normal(0, 0.15))
     table = 255 * (np.arange(256) / 255) ** gamma
     return cv2.LUT(film, table.astype(np.uint8))
+
+
+def shift_film(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change a masked film without blurring it: uint8 (rows, columns) in and out.
+
+    Moved by whole pixels, up to a sixteenth of its side; up to three patches blacked out, so that
+    no single spot decides (Zhong et al. 2020, random erasing); a little darker or brighter.
+    """
+    rows, columns = film.shape
+    reach = max(1, rows // 16)
+    down, right = rng.integers(-reach, reach + 1, 2)
+    moved = np.zeros_like(film)
+    moved[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)] = film[
+        max(-down, 0) : rows + min(-down, 0), max(-right, 0) : columns + min(-right, 0)
+    ]
+    for _ in range(rng.integers(0, 4)):
+        high, wide = rng.integers(rows // 16, rows // 5 + 1, 2)
+        top, left = rng.integers(0, rows - high + 1), rng.integers(0, columns - wide + 1)
+        moved[top : top + high, left : left + wide] = 0
+    table = 255 * (np.arange(256) / 255) ** np.exp(rng.normal(0, 0.15))
+    return cv2.LUT(moved, table.astype(np.uint8))
 
 
 def augment_pair(film: np.ndarray, mask: np.ndarray, rng: np.random.Generator):

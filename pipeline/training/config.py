@@ -17,7 +17,8 @@ class Stage:
     ``steps`` cuts every epoch to that many batches; each epoch draws a new order. ``resample``:
     whether films are rotated, zoomed and moved, which blurs them. The last epochs do without (the
     U-Net's: three films of four), so that a model ends on films as sharp as those it will be shown
-    (Touvron et al. 2019 on the same gap, https://arxiv.org/abs/1906.06423).
+    (Touvron et al. 2019 on the same gap, https://arxiv.org/abs/1906.06423). ``shift``: where films
+    are not resampled, whether a classifier's are moved by whole pixels and lose patches instead.
     """
 
     size: int
@@ -28,6 +29,7 @@ class Stage:
     patience: int = 8
     steps: int | None = None
     resample: bool = True
+    shift: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,12 @@ from pipeline import registry
 from pipeline.evaluation.metrics import auc_with_interval
 from pipeline.models.architectures import ARCHITECTURES, Architecture
 from pipeline.models.unet import build_unet
-from pipeline.training.batches import BalancedBatches, SegmentationBatches
+from pipeline.training.batches import (
+    BalancedBatches,
+    SegmentationBatches,
+    jitter_film,
+    shift_film,
+)
 from pipeline.training.config import Stage, TrainingConfig
 from pipeline.training.database import load_films, load_masks, read_database
 from pipeline.training.engines import predictor_of
@@ -103,7 +108,7 @@ class ClassificationTask:
             config.groups,
             stage.batch_size,
             config.seed,
-            jitter=stage.resample,
+            jitter=jitter_film if stage.resample else shift_film if stage.shift else None,
             top=self.top,
             smoothing=config.label_smoothing,
             classes=config.classes,
