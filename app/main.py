@@ -22,6 +22,7 @@ for key in ("model", "contour", "heat", "cam", "example"):
 pages = st.navigation(
     [
         st.Page(ROOT / "pages/diagnose.py", title=_("Read a radiograph"), url_path="read"),
+        st.Page(ROOT / "pages/worklist.py", title=_("Work list"), url_path="worklist"),
         st.Page(ROOT / "pages/about.py", title=_("About the models"), url_path="about"),
     ]
 )
