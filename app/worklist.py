@@ -4,6 +4,8 @@ The list lives in the session's memory, goes on when another page is shown, and 
 session; see `pipeline.worklist` for what it holds.
 """
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
@@ -11,12 +13,12 @@ from app import inference
 from app.language import gettext as _
 from app.language import number
 from pipeline.radiograph import UnreadableRadiograph
-from pipeline.tables import printable, write_csv, write_xlsx
+from pipeline.tables import printable, safe, write_csv, write_xlsx
 from pipeline.worklist import MAX_FILMS, MAX_HELD_MB, Row, WorkList, gather, synthetic_sources
 
 POLL_SECONDS = 1.0
 SNAPSHOTS = 10  # how often the table grows while films are read; each time it is sent anew
-READ_PAGE = "pages/diagnose.py"
+READ_PAGE = Path(__file__).resolve().parent.parent / "pages/diagnose.py"
 
 
 def _current() -> WorkList | None:
@@ -181,7 +183,8 @@ def _frame(rows: tuple[Row, ...]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "film": [row.thumbnail_url for row in rows],
-            "file": [printable(row.source.name) for row in rows],
+            # The table's own menu writes a CSV, too.
+            "file": [safe(row.source.name) for row in rows],
             "verdict": [_verdict(row) for row in rows],
             "score": [row.record.get("covid_probability") for row in rows],
             "threshold": [row.record["threshold"] for row in rows],
@@ -194,13 +197,13 @@ def _columns() -> dict:
     column = st.column_config
     return {
         "film": column.ImageColumn(_("Film"), width=70),
-        "file": column.TextColumn(_("File"), width=180),
-        "verdict": column.TextColumn(_("Verdict"), width=330),
+        "file": column.TextColumn(_("File"), width=150),
+        "verdict": column.TextColumn(_("Verdict"), width=260),
         "score": column.ProgressColumn(
-            _("COVID score"), min_value=0, max_value=1, format="%.2f", width=130
+            _("COVID score"), min_value=0, max_value=1, format="%.2f", width=125
         ),
-        "threshold": column.NumberColumn(_("Threshold"), format="%.2f", width=90),
-        "seconds": column.NumberColumn(_("Seconds"), format="%.2f", width=90),
+        "threshold": column.NumberColumn(_("Threshold"), format="%.2f", width=80),
+        "seconds": column.NumberColumn(_("Seconds"), format="%.2f", width=80),
     }
 
 

@@ -70,11 +70,11 @@ def _cells(row: Row, translate: Callable[[str], str]) -> list:
         "reasons": " ".join(reason.code for reason in row.reasons),
         "sentences": " ".join(reason.sentence(translate) for reason in row.reasons),
     }
-    return [_safe(record.get(column)) for column in COLUMNS]
+    return [safe(record.get(column)) for column in COLUMNS]
 
 
-def _safe(value):
-    """A cell that no spreadsheet runs, and that XML can hold."""
+def safe(value):
+    """The value as a cell that no spreadsheet runs, and that XML can hold."""
     if not isinstance(value, str):
         return value
     start = "'" if value.lstrip().startswith(FORMULA) or value.startswith(FORMULA) else ""
