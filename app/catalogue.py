@@ -1,4 +1,5 @@
-"""Which texts need a translation: every ``_("...")`` of the app, every sentence of pipeline.
+"""Which texts need a translation: every ``_("...")`` of app, pages and pipeline.report,
+and every sentence of pipeline.messages.
 
     python -m app.catalogue
 
@@ -13,13 +14,14 @@ from babel.messages.pofile import read_po
 from pipeline.messages import SENTENCES
 
 ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ("app/**/*.py", "pages/*.py", "pipeline/report/*.py")
 FRENCH = ROOT / "app/locale/fr/LC_MESSAGES/pulmoscope.po"
 
 
 def texts() -> set[str]:
     """Every text that a reader may be shown in English."""
     found = set(SENTENCES.values())
-    for path in [*ROOT.glob("app/**/*.py"), *ROOT.glob("pages/*.py")]:
+    for path in [f for pattern in SOURCES for f in ROOT.glob(pattern)]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)

@@ -55,6 +55,11 @@ def diagnosis_of(case: Case, model: str):
     return case.answers[model]
 
 
+def is_answered(case: Case, model: str) -> bool:
+    """Whether the model has read the case already."""
+    return model in case.answers
+
+
 def cases() -> dict[str, Case]:
     """The session's readable films, newest last, by their sha256."""
     return st.session_state.setdefault("cases", {})

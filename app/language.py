@@ -9,7 +9,8 @@ from pathlib import Path
 
 import streamlit as st
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, format_percent
+
+from pipeline import localised
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 LOCALE = Path(__file__).parent / "locale"
@@ -41,13 +42,9 @@ def gettext(text: str) -> str:
 
 def percent(value: float, digits: int = 0) -> str:
     """0.954 -> "95%" or "95 %", as the reader's language writes it."""
-    pattern = "0." + "0" * digits + "%" if digits else "0%"
-    if current() == "fr":
-        pattern = pattern.replace("%", "\u202f%")
-    return format_percent(value, format=pattern, locale=current())
+    return localised.percent(value, current(), digits)
 
 
 def number(value: float, digits: int = 2) -> str:
     """A number with the language's decimal sign and grouping."""
-    pattern = "#,##0." + "0" * digits if digits else "#,##0"
-    return format_decimal(value, format=pattern, locale=current())
+    return localised.number(value, current(), digits)

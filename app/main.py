@@ -15,7 +15,7 @@ from app.language import gettext as _
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
 
 # Streamlit drops a widget's state when another page is shown; saying it again keeps it.
-for key in ("model", "contour", "heat", "cam", "example"):
+for key in ("model", "point", "prevalence", "example"):
     if key in st.session_state:
         st.session_state[key] = st.session_state[key]
 
@@ -23,6 +23,8 @@ pages = st.navigation(
     [
         st.Page(ROOT / "pages/diagnose.py", title=_("Read a radiograph"), url_path="read"),
         st.Page(ROOT / "pages/worklist.py", title=_("Work list"), url_path="worklist"),
+        st.Page(ROOT / "pages/compare.py", title=_("Compare"), url_path="compare"),
+        st.Page(ROOT / "pages/performance.py", title=_("Performance"), url_path="performance"),
         st.Page(ROOT / "pages/about.py", title=_("About the models"), url_path="about"),
     ]
 )

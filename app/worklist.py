@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app import inference
+from app import inference, reading
 from app.language import gettext as _
 from app.language import number
 from pipeline.radiograph import UnreadableRadiograph
@@ -200,7 +200,7 @@ def _columns() -> dict:
         "file": column.TextColumn(_("File"), width=150),
         "verdict": column.TextColumn(_("Verdict"), width=260),
         "score": column.ProgressColumn(
-            _("COVID score"), min_value=0, max_value=1, format="%.2f", width=125
+            _("Score"), min_value=0, max_value=1, format="%.2f", width=125
         ),
         "threshold": column.NumberColumn(_("Threshold"), format="%.2f", width=80),
         "seconds": column.NumberColumn(_("Seconds"), format="%.2f", width=80),
@@ -232,7 +232,7 @@ def _verdict(row: Row) -> str:
 def _open(row: Row) -> None:
     """Show the film on the reading page; one that cannot be read shows its sentence instead."""
     if row.record["status"] == "error":
-        st.error(_verdict(row), icon=":material/error:")
+        st.error(reading.escape(_verdict(row)), icon=":material/error:")
         return
     try:
         inference.open_listed(row.source.name, row.source.origin, row.source.read())

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import inference, reading
+from app import answer, inference, reading
 from app.language import gettext as _
 
 st.title(_("Read a radiograph"))
@@ -21,17 +21,18 @@ if case is None:
     reading.show_empty_state()
     st.stop()
 
-with st.spinner(_("Finding the lungs and computing the score …")):
-    diagnosis = inference.diagnosis_of(case, model)
+answer.show_origin(case)
+waiting = st.empty()
+if not inference.is_answered(case, model):
+    with waiting.container():
+        answer.show_film_at_once(case)
+        with st.spinner(_("Finding the lungs and computing the score …")):
+            inference.diagnosis_of(case, model)
+waiting.empty()
+diagnosis = inference.diagnosis_of(case, model)
 
-reading.show_origin(case)
-reading.show_verdict(case, diagnosis)
-pictures = st.container()
-with st.container(horizontal=True):
-    contour = st.slider(_("Lung outline"), 0.0, 1.0, 1.0, 0.05, key="contour")
-    heat = st.slider(_("Heatmap opacity"), 0.0, 1.0, 0.6, 0.05, key="heat")
-    cam = reading.choose_method(diagnosis)
-with pictures:
-    reading.show_pictures(diagnosis, contour, heat, cam)
-reading.show_meaning(diagnosis)
-reading.show_details(case, diagnosis)
+answer.show_verdict(case, diagnosis)
+answer.show_agreement(case, diagnosis)
+answer.show_pictures(case, diagnosis)
+answer.show_meaning(diagnosis)
+answer.show_details(diagnosis)

@@ -54,15 +54,37 @@ def _diagnose(options) -> int:
 def _train(options) -> None:
     from pipeline.training.train import train
 
+    if options.init and options.model != "xception":
+        raise ValueError("--init imagenet is for xception: no other model has such weights.")
     train(
-        options.model, options.data, options.resume, options.config, options.folder, options.engine
+        options.model,
+        options.data,
+        options.resume,
+        options.config,
+        options.folder,
+        options.engine,
+        options.init,
     )
 
 
 def _evaluate(options) -> None:
-    from pipeline.evaluation.evaluate import evaluate
+    if options.what == "heatmaps":
+        from pipeline.evaluation.heatmaps import judge_heatmaps
 
-    _report(evaluate(options.data, options.model, options.part, options.threshold), options.json)
+        result = judge_heatmaps(options.data, options.model, options.part)
+    elif options.what == "sources":
+        from pipeline.evaluation.sources import leave_one_source_out
+
+        result = leave_one_source_out(options.data)
+    elif options.what == "lungs":
+        from pipeline.evaluation.lungs import judge_lungs
+
+        result = judge_lungs(options.data, options.model, options.part)
+    else:
+        from pipeline.evaluation.evaluate import evaluate
+
+        result = evaluate(options.data, options.model, options.part, options.threshold)
+    _report(result, options.json)
 
 
 def _bench(options) -> None:
@@ -88,7 +110,7 @@ def _report(result: dict, path: Path | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from pipeline.gradcam import METHODS
+    from pipeline.gradcam import methods_for
     from pipeline.training.config import ENGINES
 
     classifiers = ("light", "xception", "cnn1", "cnn2")
@@ -100,7 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("files", nargs="+", metavar="FILE", type=Path)
     add.add_argument("--model", choices=("light", "xception"), default="light")
     add.add_argument("--threshold", type=_unit_interval, help="COVID from this score on, 0..1")
-    add.add_argument("--cam", choices=tuple(METHODS), metavar="METHOD", help=", ".join(METHODS))
+    methods = methods_for(pooled=True)
+    add.add_argument("--cam", choices=methods, metavar="METHOD", help=", ".join(methods))
     add.add_argument("--out", type=Path, metavar="DIR", help="write mask, overlay and heatmap here")
     add.add_argument("--format", choices=("text", "json"), default="text")
     add.set_defaults(run=_diagnose)
@@ -112,11 +135,13 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--config", type=Path, metavar="FILE", help="a .py file with a CONFIG")
     add.add_argument("--run", type=Path, metavar="DIR", dest="folder", help="default runs/MODEL")
     add.add_argument("--engine", choices=ENGINES, default="auto")
+    add.add_argument("--init", choices=("imagenet",), help="xception: download ImageNet's trunk")
     add.set_defaults(run=_train)
 
     add = commands.add_parser("evaluate", help="score a model on a folder of films")
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
     add.add_argument("--model", choices=classifiers, default="light")
+    add.add_argument("--what", choices=KINDS, default="scores")
     add.add_argument("--part", choices=("all", "train", "validation", "test"), default="all")
     add.add_argument("--threshold", type=_unit_interval)
     add.add_argument("--json", type=Path, metavar="FILE")
@@ -131,6 +156,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--figure", type=Path, metavar="FILE", help="draw counts and grey levels")
     add.set_defaults(run=_explore)
     return parser
+
+
+KINDS = ("scores", "heatmaps", "lungs", "sources")
 
 
 def _unit_interval(text: str) -> float:

@@ -21,7 +21,7 @@ import psutil
 import tensorflow as tf
 
 from pipeline import registry
-from pipeline.gradcam import METHODS, place
+from pipeline.gradcam import place, raw_map
 from pipeline.layers.hist_norm import HistNorm
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.unet import build_unet
@@ -75,12 +75,12 @@ def _model(name: str) -> dict:
 
     def answer_and_map():
         answer = predictor(film)
-        raw = METHODS[predictor.entry.cam](answer.features, answer.gradient)
+        raw = raw_map(predictor.entry.cam, answer)
         return place(raw, looks.stride, looks.offset, size, film.shape)
 
     answer = predictor(film)
     whole = _median_ms(answer_and_map)
-    maps = _median_ms(lambda: METHODS["gradcam"](answer.features, answer.gradient))
+    maps = _median_ms(lambda: raw_map("gradcam", answer))
     fresh = f"from pipeline.predictor import Predictor; Predictor({name!r})"
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", fresh], check=True, capture_output=True)

@@ -56,7 +56,7 @@ def diagnose(
     """Ask a model about one film.
 
     ``threshold``: COVID score from which a film is called positive, 0..1; ``cam``: a method of
-    `pipeline.gradcam.METHODS`. Both default to what the registry says of the model.
+    `pipeline.gradcam.methods_for`. Both default to what the registry says of the model.
     """
     started = time.perf_counter()
     answer = predictor(radiograph.pixels)

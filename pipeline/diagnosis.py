@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pipeline import __version__
-from pipeline.gradcam import METHODS, place
+from pipeline.gradcam import place, raw_map
 from pipeline.quality import Verdict
 from pipeline.radiograph import Radiograph
 
@@ -15,7 +15,8 @@ from pipeline.radiograph import Radiograph
 class Answer:
     """What one forward pass says of one film; arrays as in `build_graph`, without the batch axis.
 
-    ``gradient`` is that of the evidence on ``features``, see `pipeline.gradcam`. Only Xception has
+    ``gradient`` is that of the evidence on ``features`` and ``cells`` the raw map of the method
+    "cellwise", see `pipeline.gradcam`. Only Xception has
     ``class_probabilities``, float32 (4,), see `pipeline.models.xception.CLASSES`.
     """
 
@@ -26,6 +27,7 @@ class Answer:
     features: np.ndarray
     probabilities: np.ndarray
     gradient: np.ndarray
+    cells: np.ndarray | None = None
     class_probabilities: np.ndarray | None = None
 
 
@@ -79,7 +81,7 @@ class Diagnosis:
 
     def heatmap(self, cam: str | None = None, shape: tuple[int, int] | None = None) -> np.ndarray:
         """The raw map of a method at ``shape`` (default: the film's): float32, not scaled."""
-        raw = METHODS[cam or self.cam](self.answer.features, self.answer.gradient)
+        raw = raw_map(cam or self.cam, self.answer)
         return place(raw, *self.geometry, shape or self.radiograph.shape)
 
     def as_dict(self) -> dict:

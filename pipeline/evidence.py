@@ -1,21 +1,31 @@
-"""Scores that `evaluate` wrote, handed out only while they fit the weights that are there."""
+"""What `evaluate` measured on test films, handed out only while it fits the weights that are there.
+
+``<model>.<what>.json`` of the weights folder, with ``what`` one of `KINDS`.
+"""
 
 import json
 from pathlib import Path
 
 from pipeline import registry
 
+KINDS = ("test", "heatmaps", "lungs")
 
-def scores_on_test_films(model: str, folder: Path | None = None) -> dict | None:
-    """``<model>.test.json`` of the weights folder: scores on test films.
+
+def measured(model: str, what: str, folder: Path | None = None) -> dict | None:
+    """What was measured of a model on test films, as `evaluate` wrote it.
 
     None when there is no such file or when the weights are not those it was measured with.
     """
     folder = folder or registry.weights_folder()
-    path = folder / f"{model}.test.json"
+    path = folder / f"{model}.{what}.json"
     if not path.is_file():
         return None
-    scores = json.loads(path.read_text(encoding="utf-8"))
+    result = json.loads(path.read_text(encoding="utf-8"))
     hashes = registry.entry(model, folder).sha256, registry.entry("unet", folder).sha256
-    fits = (scores["weights_sha256"], scores["unet_sha256"]) == hashes
-    return scores if fits and scores["part"] == "test" else None
+    fits = (result["weights_sha256"], result["unet_sha256"]) == hashes
+    return result if fits and result["part"] == "test" else None
+
+
+def scores_on_test_films(model: str, folder: Path | None = None) -> dict | None:
+    """The scores of a model, see `measured`."""
+    return measured(model, "test", folder)

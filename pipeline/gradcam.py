@@ -1,7 +1,8 @@
 """The Grad-CAM family, from a feature map and the gradient of the evidence on it.
 
-All methods take ``features`` A and ``gradient`` G = dE/dA, float32 (rows, columns, channels), and
-return a raw map, float32 (rows, columns), never negative and never divided by its own maximum.
+The methods of `METHODS` take ``features`` A and ``gradient`` G = dE/dA, float32 (rows, columns,
+channels), and return a raw map, float32 (rows, columns), never negative and never divided by its
+own maximum.
 
 The evidence is ``E = -log(1 - p)`` with p the COVID probability. It grows like the log-odds where
 the model says COVID and its gradient vanishes like p where it does not: a film without COVID shows
@@ -9,6 +10,9 @@ an empty map, and a film that is surely COVID does not lose its map to a saturat
 
 With global max pooling G has one non-zero pixel per channel. `gradcam` and `gradcam++` spread that
 pixel's weight over the channel's whole activation; `hirescam` and `layercam` keep it where it is.
+`CELLWISE` asks another question, without a gradient: what would the head say if the film consisted
+of this cell alone? Its map is that evidence beyond the evidence of no activation at all, and does
+not depend on which cell happened to hold the maximum.
 """
 
 from collections.abc import Callable
@@ -51,6 +55,21 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "hirescam": hirescam,
     "layercam": layercam,
 }
+
+
+CELLWISE = "cellwise"
+
+
+def raw_map(method: str, answer) -> np.ndarray:
+    """The raw map of a method for an `Answer`: float32 (rows, columns), in units of evidence."""
+    if method == CELLWISE:
+        return answer.cells
+    return METHODS[method](answer.features, answer.gradient)
+
+
+def methods_for(pooled: bool) -> tuple[str, ...]:
+    """Names of the methods that suit a classifier; `CELLWISE` needs a head that pools globally."""
+    return (*METHODS, CELLWISE) if pooled else tuple(METHODS)
 
 
 def place(raw: np.ndarray, stride: float, offset: float, size: int, shape) -> np.ndarray:

@@ -36,6 +36,10 @@ SENTENCES = {
     "list_full": "A list holds at most {films} films and {megabytes} MB. Left out: {count}. Read the rest in another list.",
     "film_failed": "Reading this film failed for a reason we did not foresee: try it again by itself, and report it if it fails again.",
     "no_model": "The model cannot be loaded, so no film was read: ask who runs this server to check the weights.",
+    # The film is read, but no DICOM objects can be made.
+    "dicom_only": "The film is no DICOM file: DICOM objects can be made of DICOM films only.",
+    "dicom_no_reference": "The DICOM file names no study, series or instance: there is nothing that DICOM objects could refer to. Export the film again from the archive.",
+    "dicom_not_exportable": "No DICOM objects can be made of this file: its header breaks the standard. Export the film again from the archive.",
     # The film is read, but no score is given.
     "blank": "The film is almost uniform: nothing can be seen on it. Check the exposure or the export.",
     "inverted": "The film is inverted: lungs show up on its negative only. Invert it and try again.",

@@ -8,6 +8,15 @@ COLOUR_MAP = "inferno"
 CONTOUR = (0, 200, 215)
 
 
+def shrink(film: np.ndarray, longest_side: int) -> np.ndarray:
+    """Reduce a film to a longest side in pixels; a smaller one is returned as it is."""
+    scale = longest_side / max(film.shape)
+    if scale >= 1:
+        return film
+    rows, columns = (max(1, round(side * scale)) for side in film.shape)
+    return cv2.resize(film, (columns, rows), interpolation=cv2.INTER_AREA)
+
+
 def film_rgb(film: np.ndarray) -> np.ndarray:
     """float32 film (rows, columns) in 0..255 -> uint8 (rows, columns, 3)."""
     grey = film.clip(0, 255).astype(np.uint8)

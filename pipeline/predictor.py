@@ -75,7 +75,17 @@ class Predictor:
         with tf.GradientTape() as tape:
             tape.watch(features)
             evidence = self._evidence(self._head(features, training=False)["probabilities"])
-        return outputs | {"gradient": tape.gradient(evidence, features)}
+        answer = outputs | {"gradient": tape.gradient(evidence, features)}
+        return answer | {"cells": self._cells(features)} if self.architecture.pooled else answer
+
+    def _cells(self, features):
+        """What the head says of each cell alone, beyond what it says of no activation at all."""
+        shape = tf.shape(features)
+        alone = tf.reshape(features, (-1, 1, 1, features.shape[-1]))
+        evidence = self._evidence(self._head(alone, training=False)["probabilities"])
+        nothing = self._head(tf.zeros_like(alone[:1]), training=False)["probabilities"]
+        beyond = tf.nn.relu(evidence - self._evidence(nothing))
+        return tf.reshape(beyond, shape[:3])
 
     def _evidence(self, probabilities):
         """-log(1 - p), with 1 - p summed from the others, exact where p rounds to 1."""

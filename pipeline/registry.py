@@ -16,7 +16,12 @@ class WeightsError(RuntimeError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the registry. ``scores`` and ``training`` are shown as they are."""
+    """One model of the registry.
+
+    ``threshold`` is the one that the app starts with, ``operating_points`` gives others by name,
+    ``temperature`` calibrates the score, see `pipeline.evaluation.calibration`; all three are
+    chosen on validation films. ``training`` is shown as it is.
+    """
 
     name: str
     file: Path
@@ -26,10 +31,11 @@ class Entry:
     labels: tuple[str, ...] = ()
     for_reading: bool = False
     threshold: float | None = None
+    operating_points: dict | None = None
+    temperature: float = 1.0
     cam: str = "gradcam"
     cam_scale: dict | None = None
     training: dict | None = None
-    scores: dict | None = None
 
     def is_available(self) -> bool:
         """Whether the weights file is there (its hash is checked when it is loaded)."""

@@ -9,9 +9,14 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from pipeline.phantom import EXAMPLES, draw_film
 from pipeline.radiograph import Radiograph
+
+# A deadline would time the machine, not the code.
+settings.register_profile("pulmoscope", deadline=None)
+settings.load_profile("pulmoscope")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,5 +1,6 @@
 """The pages, run without a browser: what they show and what they survive."""
 
+import json
 import re
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def shown(page: AppTest) -> str:
     return "\n".join(str(e.value) for e in [*elements, *page.caption])
 
 
+def viewer(page: AppTest) -> dict:
+    """What the viewer was given."""
+    (component,) = page.get("bidi_component")
+    return json.loads(component.proto.json)
+
+
 def test_first_sight(page):
     assert not page.exception
     assert page.title[0].value == "Read a radiograph"
@@ -42,7 +49,7 @@ def test_a_synthetic_film_is_read(page):
     text = shown(choose(page, "clear"))
     assert "Synthetic film" in text
     assert re.search(r"COVID score \d\.\d\d, .* threshold \d\.\d\d\.", text)
-    assert len(page.get("image")) == 3
+    assert len(viewer(page)["panes"]) == 3
     assert "Not for diagnostic use" in text
 
 
@@ -64,12 +71,22 @@ def test_sliders_do_not_ask_the_model_again(page, monkeypatch):
         raise AssertionError("the model ran again")
 
     monkeypatch.setattr(Predictor, "many", refuse)
-    page.slider(key="heat").set_value(0.2)
-    page.slider(key="contour").set_value(0.5)
-    page.selectbox(key="cam").set_value("gradcam")
+    page.slider(key="prevalence").set_value(30.0)
+    page.selectbox(key="point").set_value("own")
     page.run()
     assert not page.exception
-    assert len(page.get("image")) == 3
+    assert len(viewer(page)["panes"]) == 3
+
+
+def test_probability_follows_the_prevalence(page):
+    choose(page, "opacities")
+
+    def said() -> float:
+        return float(re.search(r"about \*\*([\d.]+)%", shown(page))[1])
+
+    rare = said()
+    page.slider(key="prevalence").set_value(60.0).run()
+    assert said() > 2 * rare
 
 
 def test_the_film_survives_a_page_change(page):
@@ -78,6 +95,21 @@ def test_the_film_survives_a_page_change(page):
     assert page.title[0].value == "About the models"
     page.switch_page("../pages/diagnose.py").run()
     assert "COVID score" in shown(page)
+
+
+def test_a_withheld_score_shows_no_heatmap(page):
+    choose(page, "inverted")
+    assert [pane.get("heat") for pane in viewer(page)["panes"]] == [None, None]
+    assert not viewer(page)["heats"]
+
+
+def test_the_viewer_is_given_every_method(page):
+    choose(page, "opacities")
+    given = viewer(page)
+    assert given["choose"] == list(registry.entry("light").cam_scale)
+    assert given["films"]["film"].startswith("data:image/png;base64,")
+    assert len(given["outlines"]["lungs"]) >= 2
+    assert all(0 <= v <= 1 for points in given["outlines"]["lungs"] for v in points)
 
 
 def test_french(page):
@@ -140,3 +172,19 @@ def test_model_card_shows_the_measured_scores():
     table = score_table()
     assert len(table.splitlines()) > 10
     assert table in (registry.weights_folder() / "README.md").read_text()
+
+
+def test_comparing_needs_two_films_and_shows_them_on_one_scale(page):
+    page.session_state["question"] = "films"
+    page.switch_page("../pages/compare.py").run()
+    assert not page.exception, page.exception
+    assert "Open two films first" in page.info[0].value
+    page.switch_page("../pages/diagnose.py").run()
+    choose(page, "clear")
+    choose(page, "opacities")
+    page.switch_page("../pages/compare.py").run()
+    assert not page.exception, page.exception
+    given = viewer(page)
+    assert len(given["films"]) == len(given["panes"]) == 2
+    assert len({heat["high"] for name, heat in given["heats"].items() if "hirescam" in name}) == 1
+    assert "the score moves by" in shown(page)

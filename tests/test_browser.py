@@ -107,12 +107,53 @@ def test_drop_a_film_see_three_pictures_and_a_score(page, films):
     page.get_by_role("radiogroup", name="Model").get_by_text("Light CNN").click()
     drop(page, upload("chest.png", png(films["opacities"][0])))
     expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()
-    pictures = page.locator("[data-testid=stImage] img")
+    pictures = page.locator(".viewer canvas")
     expect(pictures).to_have_count(3)
     for i in range(3):
-        width = pictures.nth(i).evaluate("image => image.decode().then(() => image.naturalWidth)")
-        assert width == 512
+        assert pictures.nth(i).evaluate(SPREAD) > 50, "a picture is blank"
     expect(page.get_by_text("Not for diagnostic use.").last).to_be_visible()
+
+
+# How far apart the darkest and the brightest point of a canvas lie, 0..255.
+SPREAD = """canvas => {
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const red = pixels.filter((_, i) => i % 4 === 0);
+  return red.reduce((a, v) => Math.max(a, v), 0) - red.reduce((a, v) => Math.min(a, v), 255);
+}"""
+MIDDLE = """canvas => [...canvas.getContext("2d")
+  .getImageData(canvas.width / 2, canvas.height / 3, 1, 1).data].slice(0, 3)"""
+
+
+def test_viewer_by_keyboard_alone_and_without_the_server(page):
+    sent = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))  # noqa: PLW0108
+    page.reload()
+    page.get_by_text("With opacities", exact=True).click()
+    viewer = page.locator(".viewer[data-zoom]")
+    expect(viewer).to_be_visible()
+    expect(page.locator("[data-testid=stStatusWidget]")).to_have_count(0)
+    assert sent, "the picture came from the server"
+    sent.clear()
+    film = viewer.locator("canvas").first
+    before = film.evaluate(MIDDLE)
+    viewer.focus()
+    page.keyboard.press("i")
+    expect(viewer).to_have_attribute("data-invert", "true")
+    assert all(abs(255 - b - a) <= 2 for a, b in zip(film.evaluate(MIDDLE), before, strict=True))
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    expect(viewer).to_have_attribute("data-zoom", "1.250")
+    page.keyboard.press("C")
+    expect(viewer).to_have_attribute("data-window", "128/271")
+    page.keyboard.press("0")
+    expect(viewer).to_have_attribute("data-zoom", "1.000")
+    expect(viewer).to_have_attribute("data-invert", "false")
+    assert film.evaluate(MIDDLE) == before
+    viewer.get_by_label("Heatmap method").select_option("gradcam")
+    expect(viewer).to_have_attribute("data-method", "gradcam")
+    viewer.get_by_label("Heatmap opacity").fill("0.2")
+    expect(viewer).to_have_attribute("data-heat", "0.2")
+    assert not sent, "the viewer asks the server nothing"
 
 
 def test_a_bad_file_gets_a_sentence_and_the_next_one_still_works(page, server, films):

@@ -3,9 +3,8 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from pipeline.gradcam import METHODS, place
+from pipeline.gradcam import METHODS, methods_for, place, raw_map
 from pipeline.graph import head_of
 
 FEATURES = np.array([[[1.0, 0.0], [2.0, 1.0]], [[0.0, 3.0], [4.0, 0.5]]], np.float32)
@@ -70,10 +69,28 @@ def _classifier(predictor) -> keras.Model:
     return model
 
 
-def test_one_pass_serves_every_method(predictor, films):
-    film = films["clear"][0].astype(np.float32)
-    outputs = predictor._traced(tf.constant(film[None, ..., None]))
-    assert set(outputs) >= {"gradient", "features", "probabilities"}
+def test_cellwise_is_what_the_head_says_of_one_cell(predictor, films):
+    answer = predictor(films["opacities"][0].astype(np.float32))
+    head = head_of(_classifier(predictor), "stage4_relu2")
+    assert answer.cells.shape == (27, 27)
+    assert answer.cells.min() >= 0
+
+    def evidence(features):
+        p = np.asarray(head(features)["probabilities"])[0, predictor.covid]
+        return -np.log1p(-float(p))
+
+    nothing = evidence(np.zeros((1, 1, 1, 128), np.float32))
+    for row, column in ((13, 8), (5, 20), (0, 0)):
+        alone = evidence(answer.features[None, row : row + 1, column : column + 1])
+        expected = max(alone - nothing, 0)
+        assert answer.cells[row, column] == pytest.approx(expected, abs=1e-4)
+
+
+def test_one_pass_serves_every_method(predictor, films, monkeypatch):
+    answer = predictor(films["opacities"][0].astype(np.float32))
+    monkeypatch.setattr(predictor, "_traced", None)
+    for name in methods_for(pooled=True):
+        assert raw_map(name, answer).shape == (27, 27)
 
 
 def test_place_puts_a_cell_where_it_looks():

@@ -1,37 +1,79 @@
-"""The three pictures of a reading, at the size a screen shows."""
+"""Films, outlines and heatmaps as the viewer takes them, at the size that a screen shows."""
+
+import base64
+from functools import cache
 
 import cv2
 import numpy as np
+from matplotlib import colormaps
 
 from pipeline.diagnosis import Diagnosis
-from pipeline.pictures import draw_contour, film_rgb, overlay_heatmap
+from pipeline.evaluation.metrics import mask_agreement
+from pipeline.pictures import COLOUR_MAP, film_rgb, shrink
 
-LONGEST_SIDE = 768
-
-
-def film_picture(diagnosis: Diagnosis) -> np.ndarray:
-    """The film as it was read: uint8 RGB (rows, columns, 3)."""
-    return film_rgb(_shrink(diagnosis.radiograph.pixels))
+LONGEST_SIDE = 1024
+HEAT_SIDE = 256
+DIFFERENCE_MAP = "vanimo"  # dark in the middle: no difference lets the film through
 
 
-def lung_picture(diagnosis: Diagnosis, opacity: float) -> np.ndarray:
-    """The film with the outline of the predicted lungs, ``opacity`` 0..1."""
-    film = _shrink(diagnosis.radiograph.pixels)
-    probability = cv2.resize(diagnosis.answer.mask_probability, film.shape[::-1])
-    lungs = np.where(probability > 0.5, 255, 0).astype(np.uint8)
-    return draw_contour(film_rgb(film), lungs, opacity)
+def film_picture(film: np.ndarray) -> np.ndarray:
+    """A film, float32 (rows, columns) in 0..255, as uint8 RGB."""
+    return film_rgb(shrink(film, LONGEST_SIDE))
 
 
-def heatmap_picture(diagnosis: Diagnosis, cam: str, opacity: float) -> np.ndarray:
-    """The film under the raw heatmap of a method, on the fixed colour scale."""
-    film = _shrink(diagnosis.radiograph.pixels)
-    heatmap = diagnosis.heatmap(cam, film.shape)
-    return overlay_heatmap(film, heatmap, diagnosis.cam_scale[cam], opacity)
+def film_url(film: np.ndarray) -> str:
+    """A film, float32 (rows, columns) in 0..255, as a data URL of a grey PNG."""
+    return _png_url(shrink(film, LONGEST_SIDE).clip(0, 255).astype(np.uint8))
 
 
-def _shrink(film: np.ndarray) -> np.ndarray:
-    scale = LONGEST_SIDE / max(film.shape)
-    if scale >= 1:
-        return film
-    rows, columns = (max(1, round(side * scale)) for side in film.shape)
-    return cv2.resize(film, (columns, rows), interpolation=cv2.INTER_AREA)
+def outlines(diagnosis: Diagnosis) -> list[list[float]]:
+    """Outlines of the predicted lungs: x, y, x, y, ... in 0..1 of the film's width and height."""
+    mask = (diagnosis.answer.mask_probability > 0.5).astype(np.uint8)
+    rows, columns = mask.shape
+    scale = 4  # finer than the network's pixels, so that the outline is smooth
+    fine = cv2.resize(diagnosis.answer.mask_probability, None, fx=scale, fy=scale)
+    found, _ = cv2.findContours(
+        (fine > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    size = np.array([columns * scale, rows * scale])
+    return [((c[:, 0] + 0.5) / size).round(4).ravel().tolist() for c in found]
+
+
+def heat_url(diagnosis: Diagnosis, cam: str) -> str:
+    """A method's map over its fixed colour scale, 0..255, as a data URL of a grey PNG."""
+    return _png_url(np.rint(_strength(diagnosis, cam) * 255).astype(np.uint8))
+
+
+def difference_url(first: Diagnosis, second: Diagnosis) -> str:
+    """First map minus second, each by its default method on its own scale; 128 is no difference."""
+    change = _strength(first, first.cam) - _strength(second, second.cam)
+    return _png_url(np.rint(128 + 127 * change).clip(0, 255).astype(np.uint8))
+
+
+def mask_overlap(first: Diagnosis, second: Diagnosis) -> float:
+    """Dice of the lung masks of two answers on one film."""
+    shape = first.answer.mask.shape
+    other = cv2.resize(second.answer.mask_probability, shape[::-1]) > 0.5
+    return mask_agreement(first.answer.mask > 0.5, other)["dice"]
+
+
+@cache
+def colours() -> dict[str, list[int]]:
+    """256 RGB triples per colour map, flat; both maps are perceptually uniform."""
+    levels = np.arange(256)
+    maps = {"sequential": COLOUR_MAP, "diverging": DIFFERENCE_MAP}
+    return {
+        k: (colormaps[m](levels)[:, :3] * 255).astype(int).ravel().tolist() for k, m in maps.items()
+    }
+
+
+def _strength(diagnosis: Diagnosis, cam: str) -> np.ndarray:
+    rows, columns = diagnosis.radiograph.shape
+    scale = min(1, HEAT_SIDE / max(rows, columns))
+    shape = max(1, round(rows * scale)), max(1, round(columns * scale))
+    return (diagnosis.heatmap(cam, shape) / diagnosis.cam_scale[cam]).clip(0, 1)
+
+
+def _png_url(picture: np.ndarray) -> str:
+    coded = cv2.imencode(".png", picture)[1]
+    return "data:image/png;base64," + base64.b64encode(coded.tobytes()).decode()

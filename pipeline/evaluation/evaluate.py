@@ -9,18 +9,26 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import __version__
+from pipeline import __version__, registry
+from pipeline.evaluation.calibration import calibration_report
+from pipeline.evaluation.curves import (
+    at_threshold,
+    confusion_by_threshold,
+    precision_recall_with_band,
+    roc_with_band,
+)
 from pipeline.evaluation.metrics import (
     classification_scores,
     mask_agreement,
     mean_with_interval,
     proportion,
 )
+from pipeline.models.xception import CLASSES
 from pipeline.predictor import Answer, Predictor
 from pipeline.quality import judge
 from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
-from pipeline.training.database import Film, read_database
-from pipeline.training.split import PARTS, split_films
+from pipeline.training.database import Film
+from pipeline.training.split import films_of
 
 BATCH = 16
 
@@ -31,14 +39,9 @@ class Scored:
 
     film: Film
     score: float
+    said: str | None  # the likeliest of the four classes, where the model tells them apart
     reasons: tuple[str, ...]
     agreement: dict | None
-
-
-def films_of(data: Path, part: str = "all") -> list[Film]:
-    """The films of a folder: all, or one part of the project's split."""
-    films = read_database(data)
-    return films if part == "all" else split_films(films)[part]
 
 
 def evaluate(
@@ -51,8 +54,6 @@ def evaluate(
     those that the quality gate would withhold; ``gated`` repeats them for those that pass. A film
     that cannot be read is listed under ``unreadable``.
     """
-    if part not in ("all", *PARTS):
-        raise ValueError(f"part is 'all' or one of {PARTS}, received {part!r}.")
     predictor = Predictor(model)
     films = films_of(data, part)
     unreadable: list[dict] = []
@@ -67,6 +68,7 @@ def evaluate(
         "version": __version__,
         "part": part,
         **_scores(classed, threshold),
+        **_explored(classed, predictor.entry),
         "by_source": _by_source(classed, threshold),
         "by_class": _by_class(classed, threshold),
         "segmentation": _segmentation(classed),
@@ -110,12 +112,44 @@ def _scored(film: Film, radiograph: Radiograph, answer: Answer, predictor: Predi
         probability = cv2.resize(answer.mask_probability, truth.shape[::-1])
         agreement = mask_agreement(probability > 0.5, truth)
     codes = tuple(reason.code for reason in verdict.reasons)
-    return Scored(film, float(answer.probabilities[predictor.covid]), codes, agreement)
+    classes = answer.class_probabilities
+    said = CLASSES[int(classes.argmax())] if classes is not None else None
+    return Scored(film, float(answer.probabilities[predictor.covid]), said, codes, agreement)
 
 
 def _scores(scored: Sequence[Scored], threshold: float) -> dict:
     truth = np.array([s.film.label == "COVID" for s in scored], bool)
     return classification_scores(truth, np.array([s.score for s in scored]), threshold)
+
+
+def _explored(scored: Sequence[Scored], entry: registry.Entry) -> dict:
+    """Curves, operating points, calibration and the table of classes."""
+    truth = np.array([s.film.label == "COVID" for s in scored], bool)
+    score = np.array([s.score for s in scored])
+    if not truth.any() or truth.all():
+        return {"curves": None}  # one class alone has no curve
+    points = entry.operating_points or {}
+    return {
+        "curves": {
+            "roc": roc_with_band(truth, score),
+            "precision_recall": precision_recall_with_band(truth, score),
+            "confusion": confusion_by_threshold(truth, score),
+        },
+        "operating_points": {k: at_threshold(truth, score, t) for k, t in points.items()},
+        "calibration": calibration_report(truth, score, entry.temperature),
+        "classes": _class_table(scored) if scored[0].said else None,
+    }
+
+
+def _class_table(scored: Sequence[Scored]) -> dict:
+    """Rows: what a film is; columns: which of the four classes the model finds likeliest."""
+    counts = {
+        own: {said: sum(s.film.label == own and s.said == said for s in scored) for said in CLASSES}
+        for own in CLASSES
+    }
+    right = sum(counts[name][name] for name in CLASSES)
+    recall = {name: proportion(counts[name][name], sum(counts[name].values())) for name in CLASSES}
+    return {"counts": counts, "accuracy": proportion(right, len(scored)), "recall": recall}
 
 
 def _by_source(scored: Sequence[Scored], threshold: float) -> dict:

@@ -16,6 +16,7 @@ class Architecture:
 
     ``last_features`` names the layer that heatmaps are computed from; its cell (i, j) looks at
     pixel (offset + stride i, offset + stride j) of the input of ``input_size`` squared pixels.
+    ``pooled``: whether the head pools it globally, so that it takes a map of any size.
     ``masked``: whether it is shown the equalised lungs in 0..1, or the whole film in 0..255.
     ``for_reading``: whether a reader may choose it, or whether it only serves comparisons.
     """
@@ -26,6 +27,7 @@ class Architecture:
     last_features: str
     stride: float
     offset: float
+    pooled: bool = True
     masked: bool = True
     for_reading: bool = True
 
@@ -33,8 +35,18 @@ class Architecture:
 ARCHITECTURES = {
     "light": Architecture(build_light_cnn, 79_410, 256, "stage4_relu2", 8, 33.5),
     "xception": Architecture(build_xception, 3_719_630, 224, "head_relu2", 16, 11),
-    "cnn1": Architecture(build_cnn1, 444_359, 256, "stage3_conv", 16, 18, for_reading=False),
+    "cnn1": Architecture(
+        build_cnn1, 444_359, 256, "stage3_conv", 16, 18, pooled=False, for_reading=False
+    ),
     "cnn2": Architecture(
-        build_cnn2, 3_065_217, 256, "stage4_conv", 8, 56, masked=False, for_reading=False
+        build_cnn2,
+        3_065_217,
+        256,
+        "stage4_conv",
+        8,
+        56,
+        pooled=False,
+        masked=False,
+        for_reading=False,
     ),
 }

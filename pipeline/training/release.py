@@ -20,9 +20,10 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline import registry
-from pipeline.evaluation.evaluate import films_of
+from pipeline.evaluation.calibration import fit_temperature
+from pipeline.evaluation.curves import operating_thresholds
 from pipeline.evaluation.metrics import choose_threshold
-from pipeline.gradcam import METHODS
+from pipeline.gradcam import methods_for, raw_map
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.unet import build_unet
 from pipeline.predictor import Predictor
@@ -31,6 +32,7 @@ from pipeline.radiograph import read_radiograph
 from pipeline.training.card import write_card
 from pipeline.training.config import load_config
 from pipeline.training.engines import predictor_of
+from pipeline.training.split import films_of
 from pipeline.training.tasks import ClassificationTask
 from pipeline.training.train import CONFIGS
 
@@ -67,22 +69,33 @@ def release(name: str, run: Path, data: Path) -> None:
         entry["labels"] = list(config["groups"])[: model.output.shape[-1]]
         entry["for_reading"] = architecture.for_reading
         entry.setdefault("cam", "hirescam")
-        entry.setdefault("cam_scale", dict.fromkeys(METHODS, 1.0))
+        entry.setdefault("cam_scale", dict.fromkeys(methods_for(architecture.pooled), 1.0))
         entry["threshold"] = 0.5
         _write(folder, description)
-        entry["threshold"] = _threshold(name, data)
-        print("threshold", entry["threshold"])
+        entry |= _decisions(name, data)
     _write(folder, description)
 
 
-def _threshold(name: str, data: Path) -> float:
-    """Chosen on validation films, at full size, from the cached masked films."""
+def _decisions(name: str, data: Path) -> dict:
+    """Threshold, operating points and temperature: chosen on validation films, at full size."""
     task = ClassificationTask(load_config(CONFIGS / f"{name}.py"), data)
     entry = registry.entry(name)
     task.model.load_weights(entry.checked_file())
     scores = task.predict(predictor_of(task.model), "validation", entry.input_size)[:, 0]
     truth = np.array([film.label == "COVID" for film in task.parts["validation"]])
-    return round(choose_threshold(truth, scores), 4)
+    decisions = {
+        "threshold": round(choose_threshold(truth, scores, *GOALS.get(name, GOALS["light"])), 4),
+        "operating_points": {
+            key: round(value, 4) for key, value in operating_thresholds(truth, scores).items()
+        },
+        "temperature": round(fit_temperature(truth, scores), 4),
+    }
+    print(decisions)
+    return decisions
+
+
+# Sensitivity and specificity that the threshold is to reach, or to miss by as little as it can.
+GOALS = {"light": (0.94, 0.96), "xception": (0.95, 0.986)}
 
 
 # Share of the validation films beyond an end: most for the statistic that tells most.
@@ -109,15 +122,16 @@ def fit_gate(data: Path) -> None:
 
 
 def _measure(films, predictor: Predictor) -> tuple[list[dict], dict[str, list[float]]]:
-    statistics, peaks = [], {method: [] for method in METHODS}
+    methods = methods_for(predictor.architecture.pooled)
+    statistics, peaks = [], {method: [] for method in methods}
     for film in tqdm(films, desc=predictor.entry.name):
         pixels = read_radiograph(film.path.read_bytes()).pixels
         answer = predictor(pixels)
         statistics.append(asdict(lung_statistics(pixels, answer.mask_probability)))
         called = answer.probabilities[predictor.covid] >= predictor.entry.threshold
         if film.label == "COVID" and called:
-            for name, method in METHODS.items():
-                peaks[name].append(float(method(answer.features, answer.gradient).max()))
+            for name in methods:
+                peaks[name].append(float(raw_map(name, answer).max()))
     return statistics, peaks
 
 

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from pipeline.training.database import Film, load_films
+from pipeline.training.database import Film, load_films, read_database
 
 PARTS = ("train", "validation", "test")
 SHARES = (0.75, 0.15, 0.10)
@@ -75,3 +76,11 @@ def split_films(films: Sequence[Film]) -> dict[str, list[Film]]:
         name: [f for f, p in zip(films, parts, strict=True) if p == i]
         for i, name in enumerate(PARTS)
     }
+
+
+def films_of(data: Path, part: str = "all") -> list[Film]:
+    """The films of a folder: "all" of them, or one of `PARTS` of the project's split."""
+    if part not in ("all", *PARTS):
+        raise ValueError(f"part is 'all' or one of {PARTS}, received {part!r}.")
+    films = read_database(data)
+    return films if part == "all" else split_films(films)[part]

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from pipeline import registry
+from pipeline.evaluation.metrics import auc_with_interval
 from pipeline.models.architectures import ARCHITECTURES, Architecture
 from pipeline.models.unet import build_unet
 from pipeline.training.batches import BalancedBatches, SegmentationBatches
@@ -67,10 +67,19 @@ class SegmentationTask:
 
 
 class ClassificationTask:
-    """A classifier, on films that the shipped U-Net has masked or on whole films."""
+    """A classifier, on films that the shipped U-Net has masked or on whole films.
 
-    def __init__(self, config: TrainingConfig, data: Path, cache: Path = Path(".cache")):
-        self.config, self.cache = config, cache
+    ``without`` names a source whose COVID films neither training nor validation may use.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        data: Path,
+        without: str | None = None,
+        cache: Path = Path(".cache"),
+    ):
+        self.config, self.cache, self.without = config, cache, without
         self.architecture = ARCHITECTURES[config.model]
         options = {"init": config.init} if config.init else {}
         self.model = self.architecture.build(**options)
@@ -87,9 +96,10 @@ class ClassificationTask:
     def batches(self, stage: Stage) -> BalancedBatches:
         """The stage's training batches."""
         config = self.config
+        used = self.used("train")
         return BalancedBatches(
-            self.films("train", stage.size),
-            [film.label for film in self.parts["train"]],
+            self.films("train", stage.size)[used],
+            [self.parts["train"][i].label for i in used],
             config.groups,
             stage.batch_size,
             config.seed,
@@ -97,20 +107,26 @@ class ClassificationTask:
             top=self.top,
             smoothing=config.label_smoothing,
             classes=config.classes,
-            teacher=self._teacher() if config.teacher else None,
+            teacher=self._teacher()[used] if config.teacher else None,
             teacher_share=config.teacher_share,
         )
 
     def score(self, engine, stage: Stage) -> dict:
         """Loss, classes weighing alike as in training; AUC and accuracy as the films come."""
-        truth = np.array([self.targets[film.label] for film in self.parts["validation"]])
-        probabilities = self.predict(engine.predict, "validation", stage.size)
+        used = self.used("validation")
+        truth = np.array([self.targets[self.parts["validation"][i].label] for i in used])
+        probabilities = self.predict(engine.predict, "validation", stage.size)[used]
         own = -np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-7))
         return {
             "loss": float(np.mean([own[truth == t].mean() for t in np.unique(truth)])),
-            "auc": float(roc_auc_score(truth == 0, probabilities[:, 0])),
+            "auc": auc_with_interval(truth == 0, probabilities[:, 0])["value"],
             "accuracy": float((probabilities.argmax(1) == truth).mean()),
         }
+
+    def used(self, part: str) -> list[int]:
+        """Which films of a part training or validation may use."""
+        films = enumerate(self.parts[part])
+        return [i for i, f in films if (f.label, f.source) != ("COVID", self.without)]
 
     def predict(self, predict: Callable, part: str, size: int) -> np.ndarray:
         """What a model says of one part's films: float32 (film, groups)."""

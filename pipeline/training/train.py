@@ -1,6 +1,7 @@
 """``python -m pipeline train``: from the database's folder to weights."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -21,12 +22,16 @@ def train(
     config_file: Path | None = None,
     folder: Path | None = None,
     engine: str = "auto",
+    init: str | None = None,
 ) -> Run:
     """Train a model; the run lies in ``folder`` (default ``runs/<name>``).
 
+    ``init`` is what the model's builder starts from, "imagenet" for Xception's trunk.
     Without ``resume`` a run that is already there is refused (FileExistsError), never overwritten.
     """
     config = load_config(config_file or CONFIGS / f"{name}.py")
+    if init:
+        config = replace(config, init=init)
     folder = folder or Path("runs") / name
     if (folder / "run.json").exists() and not resume:
         raise FileExistsError(f"{folder} holds a run: add --resume to go on with it, or move it.")

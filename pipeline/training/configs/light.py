@@ -17,6 +17,9 @@ CONFIG = TrainingConfig(
             256, epochs=1, batch_size=24, learning_rate=8e-4, final_learning_rate=4e-4, steps=225
         ),
         Stage(256, 2, 24, learning_rate=4e-4, final_learning_rate=1e-5, steps=225, resample=False),
+        Stage(
+            256, 6, 24, learning_rate=1.5e-3, final_learning_rate=1e-5, steps=225, resample=False
+        ),
     ),
     groups={"COVID": ("COVID",), "other": ("Normal", "Lung_Opacity", "Viral Pneumonia")},
     label_smoothing=0.02,

@@ -1,0 +1,94 @@
+"""The parts of the performance page on trust: are heatmaps true, does a score rest on the lungs?"""
+
+import streamlit as st
+
+from app.language import gettext as _
+from app.language import number, percent
+from app.performance import chart_words
+from app.views import charts
+from pipeline.evidence import measured
+
+
+def show_heatmaps(model: str) -> None:
+    """Whether the heatmaps are true."""
+    judged = measured(model, "heatmaps")
+    st.subheader(_("Are the heatmaps true?"), anchor=False)
+    if not judged:
+        st.info(_("Not measured for these weights."))
+        return
+    chance = judged["infected_share_of_lungs"]["value"]
+    st.markdown(
+        _(
+            "On {n} COVID test films on which the infected region was outlined, and which the "
+            "model calls COVID. That region covers {chance} of the lungs: a map that knows nothing "
+            "puts about that share of its heat there."
+        ).format(n=judged["n"], chance=percent(chance, 1))
+    )
+    st.table([_heatmap_row(name, m) for name, m in judged["methods"].items()])
+    st.caption(
+        _(
+            "Gain: share of heat inside the infected region, minus that region's share of the "
+            "lungs. Deletion and insertion: mean COVID score while the hottest lung pixels are "
+            "blurred away or put back, on {n} films; better low, and better high. Shuffled "
+            "weights: rank correlation with the map of the same network with shuffled weights; "
+            "near 0 is as it should be."
+        ).format(n=judged["n_curves"])
+    )
+    words = chart_words() | {"random": _("random map")}
+    for column, key in zip(st.columns(2), ("deletion", "insertion"), strict=True):
+        with column:
+            chart = charts.curves_chart(judged["methods"], key, words)
+            st.plotly_chart(chart, key=f"{key}_{model}")
+
+
+def _heatmap_row(name: str, values: dict) -> dict:
+    shuffled = values["randomised_weights"]
+    return {
+        _("Method"): _("random map") if name == "random" else name,
+        _("Gain in the infected region"): _signed(values["infection_gain"]),
+        _("Hottest point inside it"): percent(values["pointing_game"]["value"]),
+        _("Heat inside the lungs"): percent(values["energy_in_lungs"]["value"]),
+        _("Deletion"): number(values["deletion"]["value"], 3),
+        _("Insertion"): number(values["insertion"]["value"], 3),
+        _("Shuffled weights"): number(shuffled["value"], 2) if shuffled else "–",
+    }
+
+
+def _signed(value: dict) -> str:
+    low, high = number(100 * value["low"], 1), number(100 * value["high"], 1)
+    return f"{number(100 * value['value'], 1)} ({low} – {high})"
+
+
+def show_lungs(model: str) -> None:
+    """Whether the score rests on the lungs."""
+    judged = measured(model, "lungs")
+    st.subheader(_("Does the score rest on the lungs?"), anchor=False)
+    if not judged:
+        st.info(_("Not measured for these weights."))
+        return
+    words = {
+        "full": _("the film as it is"),
+        "background_only": _("background only, lungs cut out"),
+        "mask_shape": _("the mask's shape alone"),
+        "lungs_black": _("lungs blacked out"),
+        "lettering": _("lettering painted beside the lungs"),
+    }
+    st.table(
+        [
+            {
+                _("What the model is shown"): words[name],
+                "AUC": number(v["auc"]["value"], 3),
+                _("95 % interval"): f"{number(v['auc']['low'], 3)} – {number(v['auc']['high'], 3)}",
+                _("Mean change of the score"): number(v["change"]["value"], 3),
+                _("Answers that change"): percent(v["flipped"]["value"], 1),
+            }
+            for name, v in judged["variants"].items()
+        ]
+    )
+    st.caption(
+        _(
+            "On {n} test films. An AUC of 0.5 tells nothing. Where background or shape alone come "
+            "far above it, they carry information on the source or on the disease that the score "
+            "may use."
+        ).format(n=judged["n"])
+    )

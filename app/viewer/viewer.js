@@ -1,0 +1,376 @@
+// A radiograph viewer: linked panes with zoom, pan, window and level, invert, full screen, lung
+// outlines and heatmaps. All of it is drawn in the browser: nothing here runs a model again.
+//
+// data.films     {name: grey PNG as a data URL}
+// data.panes     [{caption, film, outline, heat}]: names of what is shown; heat "chosen" stands for
+//                "<film>/<method>" with the method that the reader chose from data.choose
+// data.outlines  {name: [[x, y, ...], ...]} in 0..1 of width and height
+// data.heats     {name: {url, low, high, diverging}}, strengths 0..255 as a grey PNG
+// data.colours   {sequential, diverging}: 256 RGB triples each, flat
+// data.words     every text, in the reader's language
+const START = { zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255, invert: false, outline: 1, heat: 0.6,
+  heatName: null, windowing: false };
+const viewers = new WeakMap();
+
+export default function (component) {
+  const { parentElement, data } = component;
+  const root = parentElement.querySelector(".viewer");
+  let viewer = viewers.get(root);
+  if (!viewer) {
+    viewer = new Viewer(root);
+    viewers.set(root, viewer);
+  }
+  viewer.show(data);
+  return () => viewer.observer.disconnect();
+}
+
+class Viewer {
+  constructor(root) {
+    this.root = root;
+    this.state = { ...START };
+    this.pointers = new Map();
+    this.films = null;
+    this.observer = new ResizeObserver(() => this.draw());
+    root.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("fullscreenchange", () => this.draw());
+  }
+
+  async show(data) {
+    const words = JSON.stringify(data.words);
+    const films = JSON.stringify(data.films);
+    const changed = this.shownFilms !== films;
+    this.shownFilms = films;
+    this.data = data;
+    if (changed) this.state = { ...this.state, zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255 };
+    const names = this.choices();
+    if (!names.includes(this.state.heatName)) this.state.heatName = data.heat || names[0] || null;
+    this.root.setAttribute("aria-label", data.words.viewer);
+    this.root.querySelector(".hint").textContent = data.words.hint;
+    this.observer.observe(this.root);
+    if (this.words !== words || this.offered !== names.join()) this.buildToolbar();
+    this.words = words;
+    this.offered = names.join();
+    this.buildPanes();
+    if (changed) {
+      const loaded = await Promise.all(Object.entries(data.films).map(
+        async ([name, url]) => [name, { ...await loadGrey(url), shown: document.createElement("canvas") }]));
+      this.films = Object.fromEntries(loaded);
+    }
+    this.heats = {};
+    await Promise.all(Object.entries(data.heats).map(async ([name, heat]) => {
+      this.heats[name] = colourise(await loadGrey(heat.url), heat.diverging
+        ? this.data.colours.diverging : this.data.colours.sequential, heat.diverging);
+    }));
+    this.lut = null;
+    this.draw();
+    this.root.dataset.ready = String(Number(this.root.dataset.ready || 0) + 1);
+  }
+
+  choices() {
+    return this.data.choose || [];
+  }
+
+  buildToolbar() {
+    const { words } = this.data;
+    const bar = this.root.querySelector(".toolbar");
+    bar.replaceChildren();
+    bar.setAttribute("role", "toolbar");
+    bar.setAttribute("aria-label", words.tools);
+    const group = (...items) => {
+      const box = document.createElement("div");
+      box.className = "group";
+      box.append(...items);
+      bar.append(box);
+    };
+    this.windowButton = button("◐", words.windowing, () => this.set({ windowing: !this.state.windowing }), true);
+    this.invertButton = button("◩", words.invert, () => this.set({ invert: !this.state.invert }), true);
+    group(
+      button("−", words.zoomOut, () => this.zoom(1 / 1.25)),
+      button("+", words.zoomIn, () => this.zoom(1.25)),
+      button("⟲", words.reset, () => this.reset()),
+    );
+    group(this.windowButton, this.invertButton, button("⤢", words.fullScreen, () => this.fullScreen()));
+    bar.append(this.slider(words.brightness, "centre", 0, 255, 1, (v) => 255 - v));
+    bar.append(this.slider(words.contrast, "width", 8, 510, 2, (v) => 518 - v));
+    if (this.data.panes.some((pane) => pane.outline)) {
+      bar.append(this.slider(words.outline, "outline", 0, 1, 0.05));
+    }
+    if (this.data.panes.some((pane) => pane.heat)) bar.append(this.slider(words.heat, "heat", 0, 1, 0.05));
+    if (this.choices().length > 1) bar.append(this.chooser(words.method));
+  }
+
+  // `turn` lets a slider to the right mean brighter or stronger, whatever the quantity's own sense.
+  slider(label, name, low, high, step, turn = (v) => v) {
+    const box = document.createElement("label");
+    const input = document.createElement("input");
+    Object.assign(input, { type: "range", min: low, max: high, step, value: turn(this.state[name]) });
+    input.dataset.name = name;
+    input.addEventListener("input", () => this.set({ [name]: turn(Number(input.value)) }));
+    input.refresh = () => { input.value = turn(this.state[name]); };
+    box.append(label, input);
+    return box;
+  }
+
+  chooser(label) {
+    const box = document.createElement("label");
+    const select = document.createElement("select");
+    for (const name of this.choices()) select.append(new Option(this.data.words[name] || name, name));
+    select.value = this.state.heatName;
+    select.dataset.name = "method";
+    select.addEventListener("change", () => this.set({ heatName: select.value }));
+    box.append(label, select);
+    return box;
+  }
+
+  buildPanes() {
+    const panes = this.root.querySelector(".panes");
+    panes.style.setProperty("--panes", this.data.panes.length);
+    if (panes.children.length !== this.data.panes.length) {
+      panes.replaceChildren(...this.data.panes.map(() => this.buildPane()));
+    }
+    this.data.panes.forEach((pane, i) => {
+      const figure = panes.children[i];
+      figure.querySelector("canvas").setAttribute("aria-label", pane.caption);
+      figure.querySelector("figcaption").textContent = pane.caption;
+      figure.querySelector(".scale").replaceChildren(...this.scaleOf(pane));
+    });
+  }
+
+  buildPane() {
+    const figure = document.createElement("figure");
+    const canvas = document.createElement("canvas");
+    canvas.setAttribute("role", "img");
+    const scale = document.createElement("div");
+    scale.className = "scale";
+    figure.append(canvas, document.createElement("figcaption"), scale);
+    canvas.addEventListener("pointerdown", (event) => this.pointer(event, canvas));
+    canvas.addEventListener("pointermove", (event) => this.pointer(event, canvas));
+    for (const end of ["pointerup", "pointercancel"]) {
+      canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
+    }
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.addEventListener("dblclick", () => this.reset());
+    canvas.addEventListener("wheel", (event) => this.wheel(event, canvas), { passive: false });
+    return figure;
+  }
+
+  scaleOf(pane) {
+    const heat = this.heatOf(pane);
+    if (!heat) return [];
+    const { low, high, diverging } = this.data.heats[heat];
+    const colours = diverging ? this.data.colours.diverging : this.data.colours.sequential;
+    const stops = [0, 64, 128, 192, 255].map((i) => `rgb(${colours.slice(3 * i, 3 * i + 3).join(",")})`);
+    const bar = document.createElement("div");
+    bar.className = "bar";
+    bar.style.background = `linear-gradient(to right, ${stops.join(",")})`;
+    return [document.createTextNode(low), bar, document.createTextNode(high)];
+  }
+
+  heatOf(pane) {
+    const name = pane.heat === "chosen" ? `${pane.film}/${this.state.heatName}` : pane.heat;
+    return name in this.data.heats ? name : null;
+  }
+
+  set(changes) {
+    Object.assign(this.state, changes);
+    if ("centre" in changes || "width" in changes || "invert" in changes) this.lut = null;
+    this.draw();
+  }
+
+  reset() {
+    const { zoom, x, y, centre, width, invert } = START;
+    this.set({ zoom, x, y, centre, width, invert });
+  }
+
+  zoom(factor, x = this.state.x, y = this.state.y) {
+    const zoom = Math.min(16, Math.max(1, this.state.zoom * factor));
+    const held = 1 - this.state.zoom / zoom; // keeps (x, y) under the pointer
+    this.set({ zoom, x: this.state.x + (x - this.state.x) * held, y: this.state.y + (y - this.state.y) * held });
+  }
+
+  fullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen();
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target !== this.root) return;
+    const step = 0.1 / this.state.zoom;
+    const actions = {
+      "+": () => this.zoom(1.25), "=": () => this.zoom(1.25), "-": () => this.zoom(1 / 1.25),
+      0: () => this.reset(), i: () => this.set({ invert: !this.state.invert }), f: () => this.fullScreen(),
+      ArrowLeft: () => this.set({ x: this.state.x - step }), ArrowRight: () => this.set({ x: this.state.x + step }),
+      ArrowUp: () => this.set({ y: this.state.y - step }), ArrowDown: () => this.set({ y: this.state.y + step }),
+      b: () => this.set({ centre: this.state.centre - 8 }), B: () => this.set({ centre: this.state.centre + 8 }),
+      c: () => this.set({ width: Math.max(8, this.state.width - 16) }),
+      C: () => this.set({ width: Math.min(510, this.state.width + 16) }),
+    };
+    if (!actions[event.key]) return;
+    event.preventDefault();
+    actions[event.key]();
+  }
+
+  wheel(event, canvas) {
+    const focused = this.root.matches(":focus-within") || document.fullscreenElement;
+    if (!focused) return; // a page that is being scrolled goes on scrolling
+    event.preventDefault();
+    const at = this.filmPoint(event, canvas);
+    this.zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15, at.x, at.y);
+  }
+
+  pointer(event, canvas) {
+    if (event.type === "pointerdown") {
+      if (event.pointerType === "mouse") this.root.focus({ preventScroll: true });
+      canvas.setPointerCapture(event.pointerId);
+      this.pointers.set(event.pointerId, event);
+      return;
+    }
+    const before = this.pointers.get(event.pointerId);
+    if (!before) return;
+    const others = [...this.pointers.entries()].filter(([id]) => id !== event.pointerId);
+    const dx = event.clientX - before.clientX;
+    const dy = event.clientY - before.clientY;
+    this.pointers.set(event.pointerId, event);
+    if (others.length === 1) {
+      const other = others[0][1];
+      const distance = (e) => Math.hypot(e.clientX - other.clientX, e.clientY - other.clientY);
+      const at = this.filmPoint(event, canvas);
+      this.zoom(distance(event) / Math.max(1, distance(before)), at.x, at.y);
+    } else if (this.state.windowing || before.buttons === 2 || event.shiftKey) {
+      const width = Math.min(510, Math.max(8, this.state.width + dx));
+      this.set({ width, centre: Math.min(255, Math.max(0, this.state.centre + dy / 2)) });
+    } else {
+      const box = canvas.getBoundingClientRect();
+      this.set({ x: this.state.x - dx / box.width / this.state.zoom, y: this.state.y - dy / box.height / this.state.zoom });
+    }
+  }
+
+  filmPoint(event, canvas) {
+    const box = canvas.getBoundingClientRect();
+    const { zoom, x, y } = this.state;
+    return { x: x + ((event.clientX - box.left) / box.width - 0.5) / zoom,
+      y: y + ((event.clientY - box.top) / box.height - 0.5) / zoom };
+  }
+
+  draw() {
+    if (!this.films || this.pending) return;
+    this.pending = requestAnimationFrame(() => { this.pending = 0; this.drawNow(); });
+  }
+
+  drawNow() {
+    const { state } = this;
+    const half = 0.5 / state.zoom;
+    state.x = Math.min(1 - half, Math.max(half, state.x));
+    state.y = Math.min(1 - half, Math.max(half, state.y));
+    if (!this.lut) this.applyWindow();
+    this.root.classList.toggle("windowing", state.windowing);
+    this.root.classList.toggle("zoomed", state.zoom > 1);
+    this.windowButton.setAttribute("aria-pressed", state.windowing);
+    this.invertButton.setAttribute("aria-pressed", state.invert);
+    for (const input of this.root.querySelectorAll("input[type=range]")) input.refresh();
+    this.data.panes.forEach((pane, i) => this.drawPane(pane, this.root.querySelectorAll("canvas")[i]));
+    this.buildScales();
+    Object.assign(this.root.dataset, { zoom: state.zoom.toFixed(3), invert: state.invert,
+      window: `${state.centre.toFixed(0)}/${state.width.toFixed(0)}`, heat: state.heat, method: state.heatName });
+  }
+
+  buildScales() {
+    if (this.scaled === this.state.heatName) return;
+    this.scaled = this.state.heatName;
+    this.buildPanes();
+  }
+
+  applyWindow() {
+    const { centre, width, invert } = this.state;
+    this.lut = new Uint8ClampedArray(256);
+    for (let v = 0; v < 256; v += 1) {
+      const shown = ((v - centre) / width + 0.5) * 255;
+      this.lut[v] = invert ? 255 - shown : shown;
+    }
+    const grey = Array.from(this.lut, (v) => (255 << 24) | (v << 16) | (v << 8) | v);
+    for (const { levels, columns, rows, shown } of Object.values(this.films)) {
+      const image = new ImageData(columns, rows);
+      const pixels = new Uint32Array(image.data.buffer);
+      for (let i = 0; i < levels.length; i += 1) pixels[i] = grey[levels[i]];
+      Object.assign(shown, { width: columns, height: rows });
+      shown.getContext("2d").putImageData(image, 0, 0);
+    }
+  }
+
+  drawPane(pane, canvas) {
+    const { columns, rows, shown } = this.films[pane.film];
+    const wide = Math.max(1, Math.round(canvas.clientWidth * window.devicePixelRatio));
+    const high = Math.round((wide * rows) / columns);
+    if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
+    const context = canvas.getContext("2d");
+    const { zoom, x, y } = this.state;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, wide, high);
+    const scale = (wide / columns) * zoom;
+    context.setTransform(scale, 0, 0, scale, wide / 2 - x * columns * scale, high / 2 - y * rows * scale);
+    context.imageSmoothingEnabled = scale < 4;
+    context.drawImage(shown, 0, 0);
+    const heat = this.heatOf(pane);
+    if (this.heats[heat]) {
+      context.imageSmoothingEnabled = true;
+      context.globalAlpha = this.state.heat;
+      context.drawImage(this.heats[heat], 0, 0, columns, rows);
+      context.globalAlpha = 1;
+    }
+    if (this.data.outlines[pane.outline]) this.drawOutline(context, this.data.outlines[pane.outline], columns, rows, scale);
+  }
+
+  drawOutline(context, outlines, columns, rows, scale) {
+    context.globalAlpha = this.state.outline;
+    for (const [colour, width] of [["#000", 4], ["#00d5e6", 2]]) { // dark rim: seen on any grey
+      context.strokeStyle = colour;
+      context.lineWidth = (width * window.devicePixelRatio) / scale;
+      for (const points of outlines) {
+        context.beginPath();
+        for (let i = 0; i < points.length; i += 2) context.lineTo(points[i] * columns, points[i + 1] * rows);
+        context.closePath();
+        context.stroke();
+      }
+    }
+    context.globalAlpha = 1;
+  }
+}
+
+function button(sign, label, act, pressed = false) {
+  const made = document.createElement("button");
+  Object.assign(made, { type: "button", textContent: sign, title: label });
+  made.setAttribute("aria-label", label);
+  if (pressed) made.setAttribute("aria-pressed", "false");
+  made.addEventListener("click", act);
+  return made;
+}
+
+async function loadGrey(url) {
+  const picture = new Image();
+  picture.src = url;
+  await picture.decode();
+  const canvas = document.createElement("canvas");
+  const [columns, rows] = [picture.naturalWidth, picture.naturalHeight];
+  Object.assign(canvas, { width: columns, height: rows });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(picture, 0, 0);
+  const colours = context.getImageData(0, 0, columns, rows).data;
+  const levels = new Uint8Array(columns * rows);
+  for (let i = 0; i < levels.length; i += 1) levels[i] = colours[4 * i];
+  return { levels, columns, rows };
+}
+
+// Levels 0..255 to colours whose cover grows with the heat's own strength; 0 (or the middle of a
+// difference) is left out, so that a film without evidence stays grey.
+function colourise({ levels, columns, rows }, colours, diverging) {
+  const image = new ImageData(columns, rows);
+  for (let i = 0; i < levels.length; i += 1) {
+    const v = levels[i];
+    const strength = diverging ? Math.abs(v - 128) / 127 : v / 255;
+    image.data.set([colours[3 * v], colours[3 * v + 1], colours[3 * v + 2], 255 * Math.sqrt(strength)], 4 * i);
+  }
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, { width: columns, height: rows });
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}

@@ -1,0 +1,24 @@
+"""What the models can and cannot do: every figure that was measured, to explore."""
+
+import streamlit as st
+
+from app import performance, trust
+from app.language import gettext as _
+from pipeline.evidence import scores_on_test_films
+
+st.title(_("Performance"))
+model = performance.choose_model()
+if model is None:
+    st.stop()
+scores = scores_on_test_films(model)
+performance.show_what_was_measured(scores)
+
+st.subheader(_("At which score is a film called COVID?"), anchor=False)
+performance.explore_threshold(model, scores)
+performance.show_curves(model, scores)
+performance.show_classes(model, scores)
+performance.show_sources(scores)
+performance.show_masks(scores)
+trust.show_heatmaps(model)
+trust.show_lungs(model)
+performance.show_training(model)

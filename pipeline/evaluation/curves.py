@@ -1,0 +1,142 @@
+"""Curves of a binary score with bootstrap bands, operating points, post-test probability."""
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+
+from pipeline.evaluation.metrics import proportion
+
+GRID = np.linspace(0, 1, 101)
+THRESHOLDS = np.round(np.linspace(0, 1, 201), 3)
+# What a threshold is chosen for: a floor under one of the two, or the best sum.
+OPERATING_POINTS = ("screening", "balanced", "confirming")
+SCREENING_SENSITIVITY, CONFIRMING_SPECIFICITY = 0.95, 0.98
+
+
+def operating_thresholds(truth: np.ndarray, score: np.ndarray) -> dict[str, float]:
+    """Thresholds of the named operating points; to be called on validation films only.
+
+    ``screening``: the highest threshold whose sensitivity is at least 95 %; ``confirming``: the
+    lowest whose specificity is at least 98 %; ``balanced``: the greatest sensitivity plus
+    specificity (Youden 1950). A film is called COVID from the threshold on.
+    """
+    truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
+    levels = np.unique(score)
+    candidates = np.concatenate([levels[:1], (levels[1:] + levels[:-1]) / 2, [1.0]])
+    sensitivity, specificity = _rates(truth, score, candidates)
+    return {
+        "screening": float(candidates[sensitivity >= SCREENING_SENSITIVITY].max()),
+        "balanced": float(candidates[np.argmax(sensitivity + specificity)]),
+        "confirming": float(candidates[specificity >= CONFIRMING_SPECIFICITY].min()),
+    }
+
+
+def at_threshold(truth: np.ndarray, score: np.ndarray, threshold: float) -> dict:
+    """Sensitivity and specificity with their intervals at one threshold."""
+    truth = np.asarray(truth, bool)
+    called = np.asarray(score) >= threshold
+    return {
+        "threshold": float(threshold),
+        "sensitivity": proportion(int((called & truth).sum()), int(truth.sum())),
+        "specificity": proportion(int((~called & ~truth).sum()), int((~truth).sum())),
+    }
+
+
+def confusion_by_threshold(truth: np.ndarray, score: np.ndarray) -> dict[str, list]:
+    """True and false positives and negatives at every threshold of a fixed grid over 0..1."""
+    truth = np.asarray(truth, bool)
+    called = np.asarray(score)[:, None] >= THRESHOLDS
+    tp, fp = called[truth].sum(0), called[~truth].sum(0)
+    return {
+        "threshold": THRESHOLDS.tolist(),
+        "tp": tp.tolist(),
+        "fn": (truth.sum() - tp).tolist(),
+        "fp": fp.tolist(),
+        "tn": ((~truth).sum() - fp).tolist(),
+    }
+
+
+def roc_with_band(truth, score, draws: int = 1000, seed: int = 0) -> dict[str, list]:
+    """ROC curve on a fixed grid of false-positive rates, with its 95 % bootstrap band.
+
+    Films are drawn again within each class. Keys: ``fpr``, ``tpr``, ``low``, ``high``.
+    """
+    positives, negatives = _by_class(truth, score)
+    rng = np.random.default_rng(seed)
+    drawn = [_roc(_redraw(positives, rng), _redraw(negatives, rng)) for _ in range(draws)]
+    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
+    curve = _roc(positives, negatives)
+    return {"fpr": _list(GRID), "tpr": _list(curve), "low": _list(low), "high": _list(high)}
+
+
+def precision_recall_with_band(truth, score, draws: int = 1000, seed: int = 0) -> dict:
+    """Precision over a fixed grid of recalls, at the films' own prevalence, with its 95 % band.
+
+    Keys: ``recall``, ``precision``, ``low``, ``high``, ``prevalence``, ``average_precision``.
+    """
+    positives, negatives = _by_class(truth, score)
+    rng = np.random.default_rng(seed)
+    drawn = [_precision(_redraw(positives, rng), _redraw(negatives, rng)) for _ in range(draws)]
+    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
+    curve = _precision(positives, negatives)
+    return {
+        "recall": _list(GRID),
+        "precision": _list(curve),
+        "low": _list(low),
+        "high": _list(high),
+        "prevalence": float(np.mean(truth)),
+        "average_precision": float(average_precision_score(truth, score)),
+    }
+
+
+def post_test_probability(
+    sensitivity: float, specificity: float, prevalence: float, positive: bool
+) -> float:
+    """Probability of disease after a test's answer (Bayes); all in 0..1.
+
+    An answer that never comes about (0 of 0) tells nothing: the prevalence is returned.
+    """
+    ill, well = (sensitivity, 1 - specificity) if positive else (1 - sensitivity, specificity)
+    total = prevalence * ill + (1 - prevalence) * well
+    return prevalence * ill / total if total else prevalence
+
+
+def _rates(truth, score, thresholds):
+    positives, negatives = (np.sort(s) for s in _by_class(truth, score))
+    sensitivity = 1 - np.searchsorted(positives, thresholds) / len(positives)
+    specificity = np.searchsorted(negatives, thresholds) / len(negatives)
+    return sensitivity, specificity
+
+
+def _by_class(truth, score):
+    truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
+    return score[truth], score[~truth]
+
+
+def _redraw(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return values[rng.integers(0, len(values), len(values))]
+
+
+def _roc(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """True-positive rate at each false-positive rate of the grid."""
+    # The highest threshold at which no more than that share of the negatives is called.
+    order = np.sort(negatives)[::-1]
+    allowed = np.minimum(np.floor(GRID * len(order) + 1e-9).astype(int), len(order) - 1)
+    ranked = np.sort(positives)
+    rates = 1 - np.searchsorted(ranked, order[allowed], side="right") / len(ranked)
+    rates[-1] = 1.0
+    return rates
+
+
+def _precision(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Precision at the highest threshold that reaches each recall of the grid."""
+    order = np.sort(positives)[::-1]
+    needed = np.clip(np.ceil(GRID * len(order) - 1e-9).astype(int), 1, len(order))
+    thresholds = order[needed - 1]
+    ranked_p, ranked_n = np.sort(positives), np.sort(negatives)
+    tp = len(ranked_p) - np.searchsorted(ranked_p, thresholds)
+    fp = len(ranked_n) - np.searchsorted(ranked_n, thresholds)
+    return tp / (tp + fp)
+
+
+def _list(values: np.ndarray) -> list[float]:
+    return [round(float(v), 5) for v in values]

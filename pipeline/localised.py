@@ -1,0 +1,28 @@
+"""Numbers, dates and percentages as a reader's language writes them."""
+
+from datetime import datetime
+
+from babel.dates import format_date, format_time
+from babel.numbers import format_decimal, format_percent
+
+
+def percent(value: float, language: str, digits: int = 0) -> str:
+    """0.954 -> "95%" or "95 %"."""
+    pattern = "0." + "0" * digits + "%" if digits else "0%"
+    if language == "fr":
+        pattern = pattern.replace("%", "\u202f%")
+    return format_percent(value, format=pattern, locale=language)
+
+
+def number(value: float, language: str, digits: int = 2) -> str:
+    """A number with the language's decimal sign and grouping."""
+    pattern = "#,##0." + "0" * digits if digits else "#,##0"
+    return format_decimal(value, format=pattern, locale=language)
+
+
+def date_and_time(when: datetime, language: str) -> str:
+    """Date in words and the time to the minute, with its offset from UTC where ``when`` has one."""
+    zone = when.strftime("%z")
+    zone = f" UTC{zone[:3]}:{zone[3:]}" if zone else ""
+    date = format_date(when, "long", locale=language)
+    return f"{date}, {format_time(when.time(), 'HH:mm', locale=language)}{zone}"
