@@ -135,7 +135,7 @@ def show_outcome() -> None:
     counts = dict.fromkeys(_words().values(), 0)
     for row in rows:
         counts[_words()[_outcome(row)]] += 1
-    st.markdown(" · ".join(f"{word}: **{count}**" for word, count in counts.items()))
+    st.markdown(" · ".join(f"{word} **{count}**" for word, count in counts.items()))
 
 
 def show_empty_state() -> None:
@@ -183,11 +183,11 @@ def _frame(rows: tuple[Row, ...]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "film": [row.thumbnail_url for row in rows],
-            # The table's own menu writes a CSV, too.
-            "file": [safe(row.source.name) for row in rows],
             "verdict": [_verdict(row) for row in rows],
             "score": [row.record.get("covid_probability") for row in rows],
             "threshold": [row.record["threshold"] for row in rows],
+            # The table's own menu writes a CSV, too.
+            "file": [safe(row.source.name) for row in rows],
             "seconds": [row.record.get("seconds") for row in rows],
         }
     ).astype({"score": float, "threshold": float, "seconds": float})
@@ -226,7 +226,7 @@ def _outcome(row: Row) -> str:
 
 def _verdict(row: Row) -> str:
     reasons = [printable(reason.sentence(_)) for reason in row.reasons]
-    return ": ".join([_words()[_outcome(row)], *([" ".join(reasons)] if reasons else [])])
+    return " – ".join([_words()[_outcome(row)], *([" ".join(reasons)] if reasons else [])])
 
 
 def _open(row: Row) -> None:

@@ -63,12 +63,12 @@ def test_drop_films_and_a_zip_open_one_take_the_table(page, server, files):
     expect(page.get_by_text("Drop several films or a ZIP above.")).to_be_visible()
     start(page, *files)
     finished(page)
-    expect(page.get_by_text("Not readable: 2")).to_be_visible()
+    expect(page.get_by_text("Not readable 2")).to_be_visible()
     expect(page.get_by_text("Not for diagnostic use.").first).to_be_visible()
     # The table is a canvas; its cells are there once more, for those who do not see it.
     cells = page.locator("[role=gridcell]")
     expect(cells.filter(has_text="ward/opacities.png")).to_have_count(1)
-    expect(cells.filter(has_text="✕ Not readable: ")).to_have_count(2)
+    expect(cells.filter(has_text="✕ Not readable – ")).to_have_count(2)
 
     table = list(csv.DictReader(io.StringIO(download(page, "CSV").decode("utf-8-sig"))))
     assert tuple(table[0]) == COLUMNS
@@ -135,6 +135,6 @@ def test_french_and_narrow(browser, server):
     expect(page.get_by_role("heading", name="Liste de travail")).to_be_visible()
     page.get_by_role("button", name="Essayer avec des clichés de synthèse").click()
     expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible(timeout=300_000)
-    expect(page.get_by_text("Pas de score: 1")).to_be_visible()
+    expect(page.get_by_text("Pas de score 1")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()

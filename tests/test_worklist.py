@@ -14,7 +14,9 @@ import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
 
+from app import inference
 from pipeline import archive, worklist
 from pipeline.diagnose import diagnose_bytes
 from pipeline.messages import Message
@@ -22,6 +24,7 @@ from pipeline.phantom import EXAMPLES
 from pipeline.radiograph import UnreadableRadiograph
 from pipeline.tables import COLUMNS, LONGEST, write_csv, write_xlsx
 from pipeline.worklist import Row, Source, WorkList, gather, read_row, synthetic_sources
+from tests.conftest import ROOT
 from tests.test_archive import pack
 
 
@@ -41,7 +44,7 @@ def pngs(films) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def rows(pngs, predictor) -> tuple[Row, ...]:
+def work(pngs, predictor) -> WorkList:
     """Loose films, one in a ZIP, and files that are none, read as the page reads them."""
     names = ("clear", "opacities", "inverted")
     files = [(f"{name}.png", pngs[name]) for name in names]
@@ -53,6 +56,11 @@ def rows(pngs, predictor) -> tuple[Row, ...]:
     work.wait(120)
     assert not work.running
     assert work.seconds_left() == 0
+    return work
+
+
+@pytest.fixture(scope="module")
+def rows(work) -> tuple[Row, ...]:
     return work.rows
 
 
@@ -106,6 +114,57 @@ def test_synthetic_sources_are_films(predictor):
     assert [s.name for s in synthetic_sources()] == [f"{name}.png" for name in EXAMPLES]
     assert {s.origin for s in synthetic_sources()} == {"synthetic"}
     assert synthetic_sources()[0].read().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def page(monkeypatch) -> AppTest:
+    monkeypatch.delenv("PULMOSCOPE_DATA", raising=False)
+    page = AppTest.from_file(str(ROOT / "app/main.py"), default_timeout=120).run()
+    return page.switch_page("../pages/worklist.py")
+
+
+def test_the_empty_page_teaches(page):
+    page.run()
+    assert not page.exception
+    assert page.title[0].value == "Work list"
+    assert "Drop several films or a ZIP above" in page.info[0].value
+    assert "Not for diagnostic use" in page.warning[0].value
+
+
+def test_the_page_shows_every_row_in_words(page, work):
+    page.session_state["worklist"] = work
+    page.session_state["language"] = "fr"
+    page.run()
+    assert not page.exception
+    assert page.title[0].value == "Liste de travail"
+    assert "✕ Illisible **4**" in page.markdown[0].value
+    table = page.dataframe[0].value
+    assert list(table["file"])[:3] == ["clear.png", "notes.png", "opacities.png"]
+    assert [verdict[0] in "▲▽" for verdict in table["verdict"]] == list(table["score"].notna())
+    assert "Le fichier est vide" in table["verdict"][6]
+    assert table["film"].isna().sum() == 4
+    (forget,) = [b for b in page.button if b.label == "Oublier cette liste"]
+    forget.click().run()
+    assert "worklist" not in page.session_state
+    assert not page.dataframe
+
+
+def test_the_page_says_when_the_model_does_not_load(page):
+    broken = Future()
+    broken.set_exception(RuntimeError("no weights"))
+    page.session_state["worklist"] = WorkList([source("a")], broken)
+    page.session_state["worklist"].wait(5)
+    page.run()
+    assert not page.exception
+    assert "The model cannot be loaded" in page.error[0].value
+
+
+def test_films_that_are_opened_do_not_pile_up(monkeypatch, pngs):
+    monkeypatch.setattr("streamlit.session_state", {})
+    for name, data in pngs.items():
+        inference.open_listed(name, "upload", data)
+        assert inference.selected_case().name == name
+    assert [case.name for case in inference.cases().values()] == list(pngs)[-inference.LISTED :]
 
 
 class Slow:
