@@ -112,6 +112,19 @@ def _example(name: str) -> Radiograph:
     return Radiograph(film.astype(np.float32), f"synthetic-{name}", "synthetic")
 
 
+def open_listed(name: str, origin: str, data: bytes) -> None:
+    """Open a film of the work list; of those, the session keeps the last `LISTED` decoded."""
+    case = read_case(name, origin, data)
+    open_case(case)
+    listed = st.session_state.setdefault("listed", [])
+    if cases()[case.radiograph.sha256] is case:  # not one that was there before
+        listed.append(case.radiograph.sha256)
+    while len(listed) > LISTED:
+        cases().pop(listed.pop(0), None)
+
+
+LISTED = 4
+
 REPAIRS = {
     "inverted": lambda film: 255 - film,
     "turned_left": lambda film: np.rot90(film, -1),

@@ -22,6 +22,7 @@ for key in ("model", "point", "prevalence", "example"):
 pages = st.navigation(
     [
         st.Page(ROOT / "pages/diagnose.py", title=_("Read a radiograph"), url_path="read"),
+        st.Page(ROOT / "pages/worklist.py", title=_("Work list"), url_path="worklist"),
         st.Page(ROOT / "pages/compare.py", title=_("Compare"), url_path="compare"),
         st.Page(ROOT / "pages/performance.py", title=_("Performance"), url_path="performance"),
         st.Page(ROOT / "pages/about.py", title=_("About the models"), url_path="about"),

@@ -82,7 +82,7 @@ def choose_model(key: str = "model") -> str:
 def show_refused() -> None:
     """A sentence for every file that could not be read."""
     for name, message in inference.refused().items():
-        st.error(f"**{_escape(name)}**: {message.sentence(_)}", icon=":material/error:")
+        st.error(f"**{escape(name)}**: {message.sentence(_)}", icon=":material/error:")
 
 
 def choose_case() -> inference.Case | None:
@@ -120,5 +120,6 @@ def title_of(case: inference.Case) -> str:
     return case.name
 
 
-def _escape(name: str) -> str:
+def escape(name: str) -> str:
+    """The text as Markdown that says just that."""
     return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>$~:" else c for c in name)

@@ -19,6 +19,23 @@ SENTENCES = {
     "photometric": "The DICOM file's photometric interpretation is {photometric}: only MONOCHROME1 and MONOCHROME2 are known to be grey films.",
     "modality": "The DICOM file's modality is {modality}, not a radiograph ({known}): choose a chest radiograph.",
     "unreadable_path": "The file cannot be opened ({reason}): check its name and your permission to read it.",
+    # A ZIP as a whole, and a file in it.
+    "archive_damaged": "The ZIP archive is damaged or incomplete: pack or download it again.",
+    "archive_empty": "The ZIP archive holds no file: pack the films themselves and drop it again.",
+    "archive_files": "The ZIP archive holds {count} files, more than {maximum}: split it into several archives.",
+    "archive_records": "The ZIP archive has more than {maximum} entries: pack nothing but the films.",
+    "archive_large": "The ZIP archive would unpack to {size} MB, more than {maximum} MB: split it into several archives.",
+    "entry_large": "The file would unpack to {size} MB, more than {maximum} MB: reduce the film's size and pack it again.",
+    "entry_ratio": "The file would unpack to more than {maximum} times its packed size, as no film does: if it is a film, drop it without the archive.",
+    "entry_name": "The file's path leads out of the archive: pack the film again under a plain name.",
+    "entry_encrypted": "The file is locked with a password: pack the film again without one.",
+    "entry_nested": "The file is an archive inside an archive, which is not opened: unpack it and drop its films.",
+    "entry_method": "The file is packed by an unusual method: pack the film again as an ordinary ZIP (Deflate).",
+    "entry_damaged": "The file is damaged inside the archive: pack or download it again.",
+    # The work list.
+    "list_full": "A list holds at most {films} films and {megabytes} MB. Left out: {count}. Read the rest in another list.",
+    "film_failed": "Reading this film failed for a reason we did not foresee: try it again by itself, and report it if it fails again.",
+    "no_model": "The model cannot be loaded, so no film was read: ask who runs this server to check the weights.",
     # The film is read, but no DICOM objects can be made.
     "dicom_only": "The film is no DICOM file: DICOM objects can be made of DICOM films only.",
     "dicom_no_reference": "The DICOM file names no study, series or instance: there is nothing that DICOM objects could refer to. Export the film again from the archive.",
