@@ -7,6 +7,7 @@ What a list holds in memory: at most `MAX_HELD_MB` of dropped files (a ZIP stays
 film a thumbnail and a record; one film is unpacked and decoded at a time.
 """
 
+import atexit
 import base64
 import hashlib
 import logging
@@ -131,14 +132,26 @@ def _thumbnail(film: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
 
 
-@dataclass
+@dataclass(eq=False)
 class _Progress:
     """What the thread and its list share."""
 
+    thread: threading.Thread | None = None
     rows: list[Row] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
     began: float | None = None
     problem: Message | None = None
+
+
+_lists: weakref.WeakSet[_Progress] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Let the films that are being read end: TensorFlow aborts when Python goes from under it."""
+    for progress in list(_lists):
+        progress.stop.set()
+        progress.thread.join(10)
 
 
 class WorkList:
@@ -152,13 +165,11 @@ class WorkList:
         self._progress = _Progress()
         # The thread does not know the list: when a session ends, nobody does, and it stops.
         weakref.finalize(self, self._progress.stop.set)
-        self._thread = threading.Thread(
-            target=_read_all,
-            args=(sources, predictor, self._progress),
-            name="worklist",
-            daemon=True,
+        self._progress.thread = threading.Thread(
+            target=_read_all, args=(sources, predictor, self._progress), daemon=True
         )
-        self._thread.start()
+        self._progress.thread.start()
+        _lists.add(self._progress)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -167,7 +178,7 @@ class WorkList:
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return self._progress.thread.is_alive()
 
     @property
     def cancelled(self) -> bool:
@@ -185,7 +196,7 @@ class WorkList:
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until the thread has ended."""
-        self._thread.join(seconds)
+        self._progress.thread.join(seconds)
 
     def seconds_left(self) -> float | None:
         """An estimate from the films so far; None before the first."""

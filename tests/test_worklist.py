@@ -3,6 +3,8 @@
 import csv
 import gc
 import io
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -149,6 +151,20 @@ def test_the_page_shows_every_row_in_words(page, work):
     assert not page.dataframe
 
 
+def test_synthetic_films_are_one_click_away(page):
+    page.run()
+    (button,) = [b for b in page.button if b.label == "Try it with synthetic films"]
+    button.click().run()
+    assert not page.exception
+    work = page.session_state["worklist"]
+    assert work.total == len(EXAMPLES)
+    assert "Cancel" in [b.label for b in page.button]
+    work.cancel()
+    work.wait(60)
+    page.run()
+    assert "Cancelled after" in page.info[0].value
+
+
 def test_the_page_says_when_the_model_does_not_load(page):
     broken = Future()
     broken.set_exception(RuntimeError("no weights"))
@@ -222,7 +238,7 @@ def test_a_list_that_nobody_holds_stops(predictor):
 
     work = WorkList([Source("a", slow), *[Source("b", count)] * 50], done(predictor))
     assert slow.asked.wait(20)
-    thread, gone = work._thread, weakref.ref(work)
+    thread, gone = work._progress.thread, weakref.ref(work)
     del work
     gc.collect()
     assert gone() is None
@@ -230,6 +246,33 @@ def test_a_list_that_nobody_holds_stops(predictor):
     thread.join(20)
     assert not thread.is_alive()
     assert read == []
+
+
+def test_python_does_not_end_within_a_film():
+    program = """
+import time
+from concurrent.futures import Future
+from pipeline.worklist import Source, WorkList
+
+def read():
+    print("begun", flush=True)
+    time.sleep(0.5)
+    print("ended", flush=True)
+    return b""
+
+entry = type("entry", (), {"name": "none", "sha256": "", "threshold": 0.5})
+predictor = Future()
+predictor.set_result(type("predictor", (), {"entry": entry}))
+work = WorkList([Source("a", read)] * 9, predictor)
+while not work.seconds_left():
+    time.sleep(0.01)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = ended.stdout.split()
+    assert lines[-1] == "ended"
+    assert 2 <= len(lines) < 18
 
 
 def test_files_beyond_the_limits_are_left_out_with_a_sentence(monkeypatch):
