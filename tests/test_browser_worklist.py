@@ -131,6 +131,7 @@ def test_french_and_narrow(browser, server, films):
     context = browser.new_context(locale="fr-FR", viewport={"width": 390, "height": 800})
     page = context.new_page()
     page.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
     page.goto(f"{server[0]}/worklist")
     expect(page.get_by_role("heading", name="Liste de travail")).to_be_visible()
     expect(page.get_by_role("button", name="Essayer avec des clichés")).to_be_visible()
