@@ -4,7 +4,6 @@ English is the source; ``locale/fr/LC_MESSAGES/pulmoscope.po`` holds the French.
 read with Babel when the app starts, so that what is edited is what runs.
 """
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -34,12 +33,6 @@ def current() -> str:
         return chosen
     browser = (st.context.locale or "en").split("-")[0].lower()
     return browser if browser in LANGUAGES else "en"
-
-
-def translator(language: str) -> Callable[[str], str]:
-    """A translation into one language that works outside of a reader's session, too."""
-    texts = catalogue(language)
-    return lambda text: texts.get(text, text)
 
 
 def gettext(text: str) -> str:

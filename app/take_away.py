@@ -6,13 +6,15 @@ import streamlit as st
 
 from app import inference
 from app.answer import as_chosen
-from app.language import current, translator
+from app.language import current
 from app.language import gettext as _
+from app.save import save
 from pipeline.diagnosis import Diagnosis
 from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf
 from pipeline.report.record import case_json
 
 
+@st.fragment
 def show_take_away(case: inference.Case, diagnosis: Diagnosis) -> None:
     """Buttons that make the files when they are pressed, and keep nothing."""
     with st.expander(_("Take it away: PDF, JSON, DICOM"), icon=":material/download:"):
@@ -23,52 +25,37 @@ def show_take_away(case: inference.Case, diagnosis: Diagnosis) -> None:
         )
         others = [d for d in case.answers.values() if d.model != diagnosis.model]
         diagnoses = [as_chosen(d) for d in (diagnosis, *others)]
-        synthetic, language = case.origin == "synthetic", current()
-        translate = translator(language)  # files are made after the page, without a session
-
-        def pdf() -> bytes:
-            when = datetime.now(UTC).astimezone()
-            return case_pdf(
-                diagnoses, translate, language, when=when, identity=identity, synthetic=synthetic
-            )
-
-        def record() -> bytes:
-            return case_json(diagnoses, when=datetime.now(UTC).astimezone(), synthetic=synthetic)
-
+        synthetic, when = case.origin == "synthetic", datetime.now(UTC).astimezone()
+        icon = ":material/download:"
         with st.container(horizontal=True):
-            st.download_button(
-                "PDF", pdf, "pulmoscope.pdf", "application/pdf", key="pdf", on_click="ignore"
+            pdf = st.button("PDF", key="pdf", icon=icon)
+            record = st.button("JSON", key="json", icon=icon)
+            objects = case.source and st.button(
+                _("DICOM (segmentation, heatmap, report)"), key="dicom", icon=icon
             )
-            st.download_button(
-                "JSON", record, "pulmoscope.json", "application/json", key="json", on_click="ignore"
-            )
-            if case.source:
-                _offer_dicom(case, diagnoses)
         if not case.source:
             st.caption(_("DICOM objects are offered for films that came as DICOM."))
+        if pdf:
+            with st.spinner(_("Making the PDF …")):
+                content = case_pdf(
+                    diagnoses, _, current(), when=when, identity=identity, synthetic=synthetic
+                )
+            save(content, "pulmoscope.pdf", "application/pdf")
+        if record:
+            content = case_json(diagnoses, when=when, synthetic=synthetic)
+            save(content, "pulmoscope.json", "application/json")
+        if objects:
+            _save_dicom(case, diagnoses)
 
 
-def _offer_dicom(case: inference.Case, diagnoses: list[Diagnosis]) -> None:
-    """A button that makes the objects, then one that hands them over, or says why not."""
-    key = ("dicom", case.radiograph.sha256, *(f"{d.model}{d.threshold}" for d in diagnoses))
-    made = st.session_state.setdefault("dicom_objects", {})
-    if key not in made:
-        if not st.button(_("Make DICOM objects"), key="make_dicom"):
-            return
-        from pipeline.report.dicom import NotExportable, dicom_zip
+def _save_dicom(case: inference.Case, diagnoses: list[Diagnosis]) -> None:
+    """Hand over the objects, or say why there are none."""
+    from pipeline.report.dicom import NotExportable, dicom_zip
 
-        try:
-            with st.spinner(_("Making DICOM objects …")):
-                made.clear()  # one case at a time: they are large
-                made[key] = dicom_zip(case.source, diagnoses)
-        except NotExportable as error:
-            st.error(error.message.sentence(_), icon=":material/error:")
-            return
-    st.download_button(
-        _("DICOM (segmentation, heatmap, report)"),
-        made[key],
-        "pulmoscope-dicom.zip",
-        "application/zip",
-        key="dicom",
-        on_click="ignore",
-    )
+    try:
+        with st.spinner(_("Making DICOM objects …")):
+            content = dicom_zip(case.source, diagnoses)
+    except NotExportable as error:
+        st.error(error.message.sentence(_), icon=":material/error:")
+    else:
+        save(content, "pulmoscope-dicom.zip", "application/zip")

@@ -214,17 +214,15 @@ def test_a_case_is_taken_away_as_pdf_json_and_dicom(page, films):
     drop(page, upload("film.dcm", source(films["clear"][0])))
     expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()
     page.get_by_text("Take it away").click()
-    page.get_by_label("Who this is").fill("Case 17")
-    page.keyboard.press("Enter")
+    page.get_by_label("Who this is").fill("Case 17")  # and straight on to the button
     with page.expect_download() as download:
-        page.get_by_role("button", name="PDF", exact=True).click()
+        page.get_by_role("button", name=re.compile("PDF$")).click()
     text = PdfReader(download.value.path()).pages[0].extract_text()
     assert "Case 17" in text
     assert "film.dcm" not in text
     with page.expect_download() as download:
-        page.get_by_role("button", name="JSON", exact=True).click()
+        page.get_by_role("button", name=re.compile("JSON$")).click()
     assert '"weights_sha256"' in Path(download.value.path()).read_text()
-    page.get_by_role("button", name="Make DICOM objects").click()
     with page.expect_download() as download:
         page.get_by_role("button", name=re.compile("DICOM .segmentation")).click()
     names = ZipFile(BytesIO(Path(download.value.path()).read_bytes())).namelist()

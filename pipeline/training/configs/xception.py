@@ -11,11 +11,9 @@ from pipeline.training.config import Stage, TrainingConfig
 CONFIG = TrainingConfig(
     model="xception",
     stages=(
-        Stage(
-            112, epochs=16, batch_size=24, learning_rate=1.5e-3, final_learning_rate=2e-4, steps=225
-        ),
-        Stage(224, epochs=2, batch_size=24, learning_rate=5e-4, final_learning_rate=2e-4),
-        Stage(224, 3, 24, learning_rate=2e-4, final_learning_rate=5e-6, resample=False),
+        Stage(112, 6, 24, 1.5e-3, 5e-4, steps=225, resample=False, shift=True),
+        Stage(160, 4, 24, 1e-3, 3e-4, steps=225, resample=False, shift=True),
+        Stage(224, 4, 24, 8e-4, 5e-6, steps=225, resample=False, shift=True),
     ),
     groups={"COVID": ("COVID",), "other": ("Normal", "Lung_Opacity", "Viral Pneumonia")},
     classes=("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia"),
