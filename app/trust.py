@@ -72,6 +72,7 @@ def show_lungs(model: str) -> None:
         "mask_shape": _("the mask's shape alone"),
         "lungs_black": _("lungs blacked out"),
         "lettering": _("lettering painted beside the lungs"),
+        "over_lungs": _("the film, equalised over the lungs' pixels only"),
     }
     st.table(
         [

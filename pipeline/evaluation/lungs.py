@@ -12,12 +12,13 @@ from tqdm import tqdm
 from pipeline import __version__
 from pipeline.diagnosis import Answer
 from pipeline.evaluation.metrics import auc_with_interval, mean_with_interval, proportion
+from pipeline.layers.hist_norm import HistNorm
 from pipeline.predictor import Predictor
 from pipeline.radiograph import read_radiograph
 from pipeline.training.split import films_of
 
-# What the classifier is shown in place of the film's lungs.
-VARIANTS = ("full", "background_only", "mask_shape", "lungs_black", "lettering")
+# What the classifier is shown in place of the film's lungs; the last, only where it is masked.
+VARIANTS = ("full", "background_only", "mask_shape", "lungs_black", "lettering", "over_lungs")
 LETTERING = ("R", "L", "AP", "PORTABLE", "SUPINE")
 
 
@@ -48,6 +49,7 @@ def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> di
         "variants": {
             name: _compared(truth, np.array(values), np.array(scores["full"]), predictor)
             for name, values in scores.items()
+            if values
         },
     }
 
@@ -58,16 +60,23 @@ def score_variants(
     """The COVID score of one film, float32 (rows, columns) in 0..255, under each of `VARIANTS`."""
     answer = predictor(film)
     lettered = predictor(write_lettering(film, answer.mask, rng))
-    shown = [_shown(answer, film, name, predictor) for name in VARIANTS[1:4]]
-    scores = [answer.probabilities[predictor.covid], *predictor.classify(np.stack(shown))]
-    scores.append(lettered.probabilities[predictor.covid])
-    return dict(zip(VARIANTS, map(float, scores), strict=True))
+    replaced = VARIANTS[1:4] + (VARIANTS[5:] if predictor.architecture.masked else ())
+    shown = np.stack([_shown(answer, film, name, predictor) for name in replaced])
+    scores = {
+        "full": answer.probabilities[predictor.covid],
+        "lettering": lettered.probabilities[predictor.covid],
+    } | dict(zip(replaced, predictor.classify(shown), strict=True))
+    return {name: float(scores[name]) for name in VARIANTS if name in scores}
 
 
 def _shown(answer: Answer, film: np.ndarray, variant: str, predictor: Predictor) -> np.ndarray:
     size = predictor.entry.input_size
     small = cv2.resize(film, (size, size), interpolation=cv2.INTER_AREA)
     lungs = answer.mask > 0.5
+    if variant == "over_lungs":
+        mask = lungs[None, ..., None].astype(np.float32)
+        film = answer.masked_film[None, ..., None]
+        return np.asarray(HistNorm(over="lungs")(film, mask))[0, ..., 0]
     if variant == "mask_shape":
         changed = np.where(lungs, 255.0, 0.0)
     elif variant == "background_only":
