@@ -1,11 +1,52 @@
 """The parts of the page about the models."""
 
+import platform
+import re
+from importlib import metadata
+
 import streamlit as st
 
 from app.language import gettext as _
 from app.language import number, percent
-from pipeline import registry
+from pipeline import __version__, registry
 from pipeline.evidence import scores_on_test_films
+
+DATABASE = "https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database"
+
+
+def intended_use() -> str:
+    """For whom and for what, as a Markdown list."""
+    sentences = [
+        _(
+            "**For** teaching, research and demonstration: people who know chest radiographs and "
+            "want to see what a network makes of one, and juries who want to see how well founded "
+            "its answer is."
+        ),
+        _("**On** one frontal chest radiograph (PA or AP) of an adult at a time."),
+        _(
+            "**Not for** diagnosis, triage, screening or the choice of a treatment; not for "
+            "children, lateral films, CT, or photographs of films."
+        ),
+    ]
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def data() -> str:
+    """What the weights were trained on, and whose it is, as a Markdown list."""
+    sentences = [
+        _(
+            "10,680 films of the [COVID-19 Radiography Database]({database}) (Chowdhury et al. "
+            "2020, Rahman et al. 2021) with a class; its lung masks, those of COVID-QU-Ex (Tahir "
+            "et al. 2021) and of the Shenzhen set (Jaeger et al. 2014, Stirenko et al. 2018)."
+        ).format(database=DATABASE),
+        _(
+            "Split 75/15/10 into training, validation and test films, near-duplicates on one side; "
+            "thresholds, calibration and gate limits were chosen on validation films."
+        ),
+        _("Films are for research; their rights stay with their authors. None of them is here."),
+        _("Films that the app calls synthetic were drawn by a program and show no patient."),
+    ]
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def limits() -> str:
@@ -69,14 +110,55 @@ def _row(model: str, name: str, scored: dict) -> dict:
 def show_weights() -> None:
     """Files, sizes and hashes."""
     models = registry.read_registry()["models"]
+    entries = {name: registry.entry(name) for name in models}
     st.table(
         [
             {
                 _("Model"): name,
-                _("Parameters"): number(model["parameters"], 0),
-                _("Threshold"): number(model["threshold"], 3) if model.get("threshold") else "–",
-                "sha256": model["sha256"][:16] + "…",
+                _("Parameters"): number(entry.parameters, 0),
+                _("Film side"): f"{entry.input_size} px",
+                _("Threshold"): number(entry.threshold, 3) if entry.threshold else "–",
+                _("File"): f"{number(entry.file.stat().st_size / 1e6, 1)} MB",
             }
-            for name, model in models.items()
+            for name, entry in entries.items()
+            if entry.is_available()
         ]
     )
+    st.code("\n".join(f"{e.sha256}  {e.file.name}" for e in entries.values()), language=None)
+    st.caption(_("sha256 of each file; it is compared before a file is loaded."))
+
+
+def show_versions() -> None:
+    """Pulmoscope, Python and the packages that it asks for, with versions and licences."""
+    own = {
+        _("Package"): "Pulmoscope",
+        _("Version"): __version__,
+        _("Licence"): _("MIT (code); weights for research only"),
+    }
+    python = {
+        _("Package"): "Python",
+        _("Version"): platform.python_version(),
+        _("Licence"): "PSF-2.0",
+    }
+    st.table([own, python, *map(_package, _asked_for())])
+
+
+def _asked_for() -> list[str]:
+    lines = (registry.ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+    return [name[0] for line in lines if (name := re.match(r"[A-Za-z0-9_.-]+", line))]
+
+
+def _package(name: str) -> dict:
+    described = metadata.metadata(name)
+    classified = [
+        c.split(" :: ")[-1].removeprefix("OSI Approved").strip()
+        for c in described.get_all("Classifier") or []
+        if c.startswith("License :: OSI")
+    ]
+    # Some packages write the licence's whole text into this field.
+    short = (described["License"] or "").split("\n")[0][:40]
+    return {
+        _("Package"): name,
+        _("Version"): described["Version"],
+        _("Licence"): described["License-Expression"] or ", ".join(classified) or short or "?",
+    }

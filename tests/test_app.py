@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,15 @@ def test_damaged_weights_are_refused(tmp_path):
         registry.entry("light", tmp_path).checked_file()
     with pytest.raises(registry.WeightsError, match="is missing"):
         registry.entry("unet", tmp_path).checked_file()
+
+
+def test_the_about_page_names_weights_and_versions(page):
+    page.switch_page("../pages/about.py").run()
+    hashes = page.code[0].value
+    for name in registry.read_registry()["models"]:
+        assert registry.entry(name).sha256 in hashes
+    packages = str([table.value.to_dict() for table in page.table])
+    assert "tensorflow" in packages and metadata.version("tensorflow") in packages
 
 
 def test_model_card_shows_the_measured_scores():
