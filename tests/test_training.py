@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.light_cnn import build_light_cnn
 from pipeline.models.unet import build_unet
-from pipeline.training import keras_engine
+from pipeline.training import batches, keras_engine
 from pipeline.training.batches import (
     BalancedBatches,
     SegmentationBatches,
@@ -86,8 +86,9 @@ def test_unequal_shares_are_refused():
         BalancedBatches(films, ["COVID", "Normal", "Lung_Opacity", "Normal"], GROUPS, 6)
 
 
-def test_shifting_neither_blurs_nor_leaves_the_film():
+def test_shifting_neither_blurs_nor_leaves_the_film(monkeypatch):
     """Every level of the shifted film is one of the film's own, under the one change of gamma."""
+    monkeypatch.setattr(batches, "SHARPNESS_CHANGED", 0)
     rng = np.random.default_rng(0)
     film = rng.integers(0, 2, (64, 64), np.uint8) * 255
     for _ in range(20):
@@ -95,6 +96,19 @@ def test_shifting_neither_blurs_nor_leaves_the_film():
         assert shifted.shape == film.shape
         assert set(np.unique(shifted)) <= {0, 255}
         assert 0.2 < (shifted > 0).sum() / (film > 0).sum() <= 1
+
+
+def test_sharpness_changes_inside_the_lungs_only(films):
+    film, lungs = films["clear"]
+    masked = cv2.resize(film * (lungs > 0), (256, 256), interpolation=cv2.INTER_AREA)
+    rng = np.random.default_rng(0)
+    spreads = []
+    for _ in range(20):
+        changed = batches._change_sharpness(masked, rng)
+        assert not changed[masked == 0].any()
+        spreads.append(cv2.Laplacian(changed, cv2.CV_32F)[masked > 0].std())
+    own = cv2.Laplacian(masked, cv2.CV_32F)[masked > 0].std()
+    assert min(spreads) < own < max(spreads)
 
 
 def test_targets_of_classes_and_of_a_teacher():
