@@ -93,3 +93,42 @@ def show_lungs(model: str) -> None:
             "may use."
         ).format(n=judged["n"])
     )
+
+
+def show_left_out_sources(model: str) -> None:
+    """Whether a model that never saw a hospital's films knows COVID there."""
+    judged = measured(model, "sources")
+    if not judged:
+        return  # only the light model is cheap enough to train once more per source
+    st.subheader(_("Disease or source?"), anchor=False)
+    st.markdown(
+        _(
+            "The light CNN, trained anew in a cheap way ({size} px, {epochs} epochs of "
+            "{films_per_epoch} films): once on every source, and once per source without any of "
+            "its COVID films. What it loses on a source that it never saw it had learnt of the "
+            "source and not of the disease."
+        ).format(**judged["settings"])
+    )
+    st.table(
+        [
+            {
+                _("Source left out"): source,
+                _("COVID films in the test part"): number(scored["test_films"], 0),
+                _("AUC, source seen"): _auc(scored["seen"]),
+                _("AUC, source never seen"): _auc(scored["unseen_test"]),
+                _("AUC, never seen, all its films"): _auc(scored["unseen"]),
+            }
+            for source, scored in judged["sources"].items()
+        ]
+    )
+    st.caption(
+        _(
+            "95 % intervals; the other class is that of the test part. So cheap a training gives "
+            "low scores: only the differences within a row mean anything."
+        )
+    )
+
+
+def _auc(scored: dict) -> str:
+    value, low, high = (number(scored[key], 3) for key in ("value", "low", "high"))
+    return f"{value} ({low} – {high})"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import registry
 
-KINDS = ("test", "heatmaps", "lungs")
+KINDS = ("test", "heatmaps", "lungs", "sources")
 
 
 def measured(model: str, what: str, folder: Path | None = None) -> dict | None:
@@ -21,8 +21,12 @@ def measured(model: str, what: str, folder: Path | None = None) -> dict | None:
     if not path.is_file():
         return None
     result = json.loads(path.read_text(encoding="utf-8"))
-    hashes = registry.entry(model, folder).sha256, registry.entry("unet", folder).sha256
-    fits = (result["weights_sha256"], result["unet_sha256"]) == hashes
+    # What trains models of its own ("sources") rests on the U-Net's weights only.
+    own = registry.entry(model, folder).sha256
+    fits = (
+        result.get("weights_sha256", own) == own
+        and result["unet_sha256"] == registry.entry("unet", folder).sha256
+    )
     return result if fits and result["part"] == "test" else None
 
 

@@ -159,6 +159,8 @@ def test_leaving_a_source_out(tmp_path, films, monkeypatch):
     result = sources.leave_one_source_out(root, tmp_path / "runs", stage, fewest=1)
     assert set(result["sources"]) == {"bimcv", "eurorad"}
     assert sum(row["films"] for row in result["sources"].values()) == 16
+    for row in result["sources"].values():
+        assert 0 < row["test_films"] < row["films"]
     task = ClassificationTask(
         sources.TrainingConfig("light", (stage,), groups=sources.GROUPS), root, "eurorad"
     )

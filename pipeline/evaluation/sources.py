@@ -44,6 +44,9 @@ def leave_one_source_out(
         held_out = _trained(config, data, source, runs)
         result[source] = {
             "films": count,
+            "test_films": sum(
+                (f.label, f.source) == ("COVID", source) for f in everything[0].parts["test"]
+            ),
             "seen": _auc(*everything, source, ("test",)),
             "unseen_test": _auc(*held_out, source, ("test",)),
             "unseen": _auc(*held_out, source, ("train", "validation", "test")),
@@ -51,11 +54,14 @@ def leave_one_source_out(
     return {
         "what": "sources",
         "model": "light",
-        "weights_sha256": registry.entry("light").sha256,
         "unet_sha256": registry.entry("unet").sha256,
         "version": __version__,
         "part": "test",
-        "settings": f"{stage.size} px, {stage.epochs} epochs of {stage.steps} x {stage.batch_size}",
+        "settings": {
+            "size": stage.size,
+            "epochs": stage.epochs,
+            "films_per_epoch": (stage.steps or 0) * stage.batch_size,
+        },
         "sources": result,
     }
 
