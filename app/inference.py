@@ -103,7 +103,12 @@ def take_uploads(files) -> None:
 
 def open_example(name: str) -> None:
     """Open one of the built-in synthetic films."""
-    open_case(Case(name, "synthetic", _example(name)))
+    open_case(example(name))
+
+
+def example(name: str) -> Case:
+    """One of the built-in synthetic films."""
+    return Case(name, "synthetic", _example(name))
 
 
 @cache

@@ -24,6 +24,9 @@ pages = st.navigation(
         st.Page(ROOT / "pages/diagnose.py", title=_("Read a radiograph"), url_path="read"),
         st.Page(ROOT / "pages/worklist.py", title=_("Work list"), url_path="worklist"),
         st.Page(ROOT / "pages/compare.py", title=_("Compare"), url_path="compare"),
+        st.Page(
+            ROOT / "pages/preprocessing.py", title=_("Preprocessing"), url_path="preprocessing"
+        ),
         st.Page(ROOT / "pages/performance.py", title=_("Performance"), url_path="performance"),
         st.Page(ROOT / "pages/about.py", title=_("About the models"), url_path="about"),
     ]

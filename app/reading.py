@@ -24,18 +24,10 @@ def take_films() -> None:
 
 def choose_example() -> None:
     """Try a synthetic film, or one of the database where it is installed."""
-    names = {
-        "clear": _("Clear lungs"),
-        "opacities": _("With opacities"),
-        "inverted": _("Inverted"),
-        "underexposed": _("Underexposed"),
-        "rotated": _("Rotated"),
-        "lettering": _("With lettering"),
-    }
     chosen = st.pills(
         _("Or try a synthetic film (drawn by a program, no patient)"),
         list(EXAMPLES),
-        format_func=names.get,
+        format_func=example_names().get,
         key="example",
     )
     if chosen != st.session_state.get("last_example"):
@@ -43,6 +35,18 @@ def choose_example() -> None:
         if chosen:
             inference.open_example(chosen)
     _choose_database_film()
+
+
+def example_names() -> dict[str, str]:
+    """What each built-in synthetic film is called."""
+    return {
+        "clear": _("Clear lungs"),
+        "opacities": _("With opacities"),
+        "inverted": _("Inverted"),
+        "underexposed": _("Underexposed"),
+        "rotated": _("Rotated"),
+        "lettering": _("With lettering"),
+    }
 
 
 def _uploads_changed() -> None:
@@ -116,7 +120,7 @@ def show_empty_state() -> None:
 def title_of(case: inference.Case) -> str:
     """What a case is called on the page."""
     if case.origin == "synthetic":
-        return _("Synthetic: {name}").format(name=_(case.name))
+        return _("Synthetic: {name}").format(name=example_names().get(case.name, case.name))
     return case.name
 
 

@@ -6,7 +6,7 @@ import cv2
 import keras
 import numpy as np
 
-SHARPNESS_CHANGED = 0.4  # share of films; it differs between sources and must not be a clue
+SHARPNESS_CHANGED = 0.5  # share of films; it differs between sources and must not be a clue
 Jitter = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
@@ -160,8 +160,8 @@ def shift_film(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Change a masked film without resampling it: uint8 (rows, columns) in and out.
 
     Moved by whole pixels, up to a sixteenth of its side; up to three patches blacked out, so that
-    no single spot decides (Zhong et al. 2020, random erasing); two of five blurred or sharpened; a
-    little darker or brighter.
+    no single spot decides (Zhong et al. 2020, random erasing); half of them blurred, sharpened,
+    resampled or compressed; a little darker or brighter.
     """
     rows, columns = film.shape
     if rng.random() < SHARPNESS_CHANGED:
@@ -181,11 +181,20 @@ def shift_film(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _change_sharpness(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blur or sharpen, as resamplers and post-processing do; the outside of the lungs stays 0."""
-    exact = film.astype(np.float32)
-    blurred = cv2.GaussianBlur(exact, (0, 0), rng.uniform(0.4, 1.0) * film.shape[0] / 256)
-    changed = blurred + rng.uniform(0, 2) * (exact - blurred)
-    return np.where(film > 0, np.rint(changed).clip(0, 255), 0).astype(np.uint8)
+    """Blur or sharpen, shrink and enlarge, or compress; the outside of the lungs stays 0."""
+    way = rng.integers(3)
+    if way == 0:
+        exact = film.astype(np.float32)
+        blurred = cv2.GaussianBlur(exact, (0, 0), rng.uniform(0.4, 1.0) * film.shape[0] / 256)
+        changed = np.rint(blurred + rng.uniform(0, 2) * (exact - blurred)).clip(0, 255)
+    elif way == 1:
+        scale = rng.uniform(0.6, 1)
+        small = cv2.resize(film, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        changed = cv2.resize(small, film.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    else:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 96))]
+        changed = cv2.imdecode(cv2.imencode(".jpg", film, quality)[1], cv2.IMREAD_GRAYSCALE)
+    return np.where(film > 0, changed, 0).astype(np.uint8)
 
 
 def augment_pair(film: np.ndarray, mask: np.ndarray, rng: np.random.Generator):
