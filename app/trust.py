@@ -95,6 +95,44 @@ def show_lungs(model: str) -> None:
     )
 
 
+def show_changes(model: str) -> None:
+    """Whether the answer survives blur, compression and the like."""
+    judged = measured(model, "changes")
+    st.subheader(_("Does the answer survive copying?"), anchor=False)
+    if not judged:
+        st.info(_("Not measured for these weights."))
+        return
+    words = {
+        "none": _("the film as it is"),
+        "mirrored": _("mirrored"),
+        "blurred": _("blurred a little"),
+        "sharpened": _("sharpened"),
+        "shrunk": _("shrunk to three quarters and back"),
+        "compressed": _("compressed (JPEG, quality 60)"),
+        "turned": _("turned by 4 degrees"),
+        "brightened": _("brightened"),
+    }
+    st.table(
+        [
+            {
+                _("What was done to the film"): words[name],
+                "AUC": _auc(changed["auc"]),
+                _("Sensitivity (recall)"): percent(changed["sensitivity"]["value"], 1),
+                _("Specificity"): percent(changed["specificity"]["value"], 1),
+                _("Answers that change"): percent(changed["flipped"]["value"], 1),
+                _("Dice with the first lung mask"): number(changed["mask_dice"]["value"], 3),
+            }
+            for name, changed in judged["changes"].items()
+        ]
+    )
+    st.caption(
+        _(
+            "On {n} test films drawn at random. None of this is disease: what moves here would "
+            "move between hospitals, too."
+        ).format(n=judged["n"])
+    )
+
+
 def show_left_out_sources(model: str) -> None:
     """Whether a model that never saw a hospital's films knows COVID there."""
     judged = measured(model, "sources")

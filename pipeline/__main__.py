@@ -80,6 +80,10 @@ def _evaluate(options) -> None:
         from pipeline.evaluation.lungs import judge_lungs
 
         result = judge_lungs(options.data, options.model, options.part)
+    elif options.what == "changes":
+        from pipeline.evaluation.changes import judge_changes
+
+        result = judge_changes(options.data, options.model, options.part)
     else:
         from pipeline.evaluation.evaluate import evaluate
 
@@ -158,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-KINDS = ("scores", "heatmaps", "lungs", "sources")
+KINDS = ("scores", "heatmaps", "lungs", "changes", "sources")
 
 
 def _unit_interval(text: str) -> float:

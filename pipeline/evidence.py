@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import registry
 
-KINDS = ("test", "heatmaps", "lungs", "sources")
+KINDS = ("test", "heatmaps", "lungs", "changes", "sources")
 
 
 def measured(model: str, what: str, folder: Path | None = None) -> dict | None:

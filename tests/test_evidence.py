@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.diagnosis import Answer
-from pipeline.evaluation import heatmaps, lungs
+from pipeline.evaluation import changes, heatmaps, lungs
+from pipeline.evaluation.metrics import against_unchanged
 from pipeline.models.architectures import ARCHITECTURES
 from tests.test_training import make_database
 
@@ -96,6 +97,34 @@ def test_variants_of_a_film(predictor, films):
         float(predictor(films["clear"][0].astype(np.float32)).probabilities[predictor.covid])
     )
     assert abs(first["lettering"] - first["full"]) < 0.2
+
+
+def test_changes_of_a_folder(tmp_path, films):
+    result = changes.judge_changes(make_database(tmp_path, films, per_class=1), "light", "all")
+    assert result["n"] == 4
+    assert set(result["changes"]) == set(changes.CHANGES)
+    assert result["changes"]["none"]["change"]["value"] == 0
+    assert result["changes"]["none"]["mask_dice"]["value"] == 1
+    assert 0.5 < result["changes"]["mirrored"]["mask_dice"]["value"] < 1
+
+
+@pytest.mark.parametrize("name", changes.CHANGES)
+def test_changed_films_stay_films(films, name):
+    film = cv2.resize(films["clear"][0], (200, 256)).astype(np.float32)
+    changed = changes.CHANGES[name](film)
+    assert changed.shape == film.shape
+    assert np.array_equal(changed, film) == (name == "none")
+    assert np.abs(changed - film).mean() < (60 if name == "mirrored" else 30)
+
+
+def test_against_unchanged():
+    truth = np.array([True, True, False, False])
+    found = against_unchanged(
+        truth, np.array([0.9, 0.2, 0.6, 0.1]), np.array([0.9, 0.8, 0.1, 0.1]), 0.5
+    )
+    assert found["sensitivity"]["value"] == found["specificity"]["value"] == 0.5
+    assert found["flipped"]["value"] == 0.5
+    assert found["change"]["value"] == pytest.approx((0.6 + 0.5) / 4)
 
 
 def test_lungs_of_a_folder(tmp_path, films):

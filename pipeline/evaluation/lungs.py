@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from pipeline import __version__
 from pipeline.diagnosis import Answer
-from pipeline.evaluation.metrics import auc_with_interval, mean_with_interval, proportion
+from pipeline.evaluation.metrics import against_unchanged
 from pipeline.layers.hist_norm import HistNorm
 from pipeline.predictor import Predictor
 from pipeline.radiograph import read_radiograph
@@ -47,7 +47,9 @@ def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> di
         "part": part,
         "n": len(films),
         "variants": {
-            name: _compared(truth, np.array(values), np.array(scores["full"]), predictor)
+            name: against_unchanged(
+                truth, np.array(values), np.array(scores["full"]), predictor.entry.threshold
+            )
             for name, values in scores.items()
             if values
         },
@@ -111,14 +113,3 @@ def write_lettering(film: np.ndarray, lungs: np.ndarray, rng: np.random.Generato
     where = best[rng.integers(len(best))]
     cv2.putText(ink, str(word), where, font, 0.6 * scale, 255, thick, cv2.LINE_AA)
     return np.maximum(film, ink.astype(np.float32))
-
-
-def _compared(truth, scores, full, predictor: Predictor) -> dict:
-    threshold = predictor.entry.threshold
-    flipped = int(((scores >= threshold) != (full >= threshold)).sum())
-    return {
-        "auc": auc_with_interval(truth, scores),
-        "called_covid": proportion(int((scores >= threshold).sum()), len(scores)),
-        "change": mean_with_interval(np.abs(scores - full)),
-        "flipped": proportion(flipped, len(scores)),
-    }

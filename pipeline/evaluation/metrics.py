@@ -90,6 +90,25 @@ def classification_scores(truth: np.ndarray, score: np.ndarray, threshold: float
     }
 
 
+def against_unchanged(
+    truth: np.ndarray, score: np.ndarray, unchanged: np.ndarray, threshold: float
+) -> dict:
+    """Scores of changed films, and how far they lie from those of the same films unchanged.
+
+    ``called_covid``: share at or above the threshold; ``change``: mean absolute change of the
+    score; ``flipped``: share of films whose answer changes sides.
+    """
+    called = score >= threshold
+    return {
+        "auc": auc_with_interval(truth, score),
+        "sensitivity": proportion(int((called & truth).sum()), int(truth.sum())),
+        "specificity": proportion(int((~called & ~truth).sum()), int((~truth).sum())),
+        "called_covid": proportion(int(called.sum()), len(score)),
+        "change": mean_with_interval(np.abs(score - unchanged)),
+        "flipped": proportion(int((called != (unchanged >= threshold)).sum()), len(score)),
+    }
+
+
 def expected_calibration_error(
     truth: np.ndarray, score: np.ndarray, bins: int = 15
 ) -> float | None:
