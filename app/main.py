@@ -24,6 +24,7 @@ pages = st.navigation(
         st.Page(ROOT / "pages/diagnose.py", title=_("Read a radiograph"), url_path="read"),
         st.Page(ROOT / "pages/worklist.py", title=_("Work list"), url_path="worklist"),
         st.Page(ROOT / "pages/compare.py", title=_("Compare"), url_path="compare"),
+        st.Page(ROOT / "pages/data.py", title=_("The data"), url_path="data"),
         st.Page(
             ROOT / "pages/preprocessing.py", title=_("Preprocessing"), url_path="preprocessing"
         ),

@@ -98,12 +98,9 @@ def _bench(options) -> None:
 
 
 def _explore(options) -> None:
-    from pipeline.evaluation.explore import draw, explore
+    from pipeline.evaluation.explore import explore
 
-    result = explore(options.data)
-    _report(result, options.json)
-    if options.figure:
-        draw(result, options.figure)
+    _report(explore(options.data), options.json)
 
 
 def _report(result: dict, path: Path | None) -> None:
@@ -157,7 +154,6 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("explore", help="what is in the database")
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
     add.add_argument("--json", type=Path, metavar="FILE")
-    add.add_argument("--figure", type=Path, metavar="FILE", help="draw counts and grey levels")
     add.set_defaults(run=_explore)
     return parser
 

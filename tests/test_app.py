@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import database
 from app.catalogue import texts, translated
 from app.language import catalogue
 from pipeline import evidence, registry
+from tests.test_training import make_database
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -174,6 +176,34 @@ def test_the_about_page_names_weights_and_versions(page):
         assert registry.entry(name).sha256 in hashes
     packages = str([table.value.to_dict() for table in page.table])
     assert "tensorflow" in packages and metadata.version("tensorflow") in packages
+
+
+def test_the_data_page_says_that_class_and_source_are_confounded(page):
+    page.switch_page("../pages/data.py").run()
+    assert not page.exception, page.exception
+    assert "both with COVID and without: **none**" in page.warning[1].value
+    assert "**21,165** films" in shown(page)
+    counts = database._class_counts(database.statistics())
+    labels, often = database._draw_batch(counts, "covid", 24)
+    assert labels.count("COVID") == 12 and labels.count("Normal") == 4
+    assert often["Viral Pneumonia"] > often["Normal"]
+
+
+def test_the_data_page_without_statistics(page, monkeypatch):
+    monkeypatch.setattr(database, "STATISTICS", "nowhere.json")
+    page.switch_page("../pages/data.py").run()
+    assert "python -m pipeline explore" in page.info[0].value
+
+
+def test_the_data_page_shows_films_where_they_are(page, monkeypatch, tmp_path, films):
+    monkeypatch.setenv("PULMOSCOPE_DATA", str(tmp_path))
+    page.switch_page("../pages/data.py").run()  # an empty folder
+    assert not page.exception
+    root = make_database(tmp_path / "data", films, per_class=2)
+    sets = {"COVID": {"examples": [{"name": "COVID-0", "brightness": 1.0}]}}
+    pictures = database._example_pictures(str(root), json.dumps(sets))
+    ((name, _, picture),) = pictures["COVID"]
+    assert name == "COVID-0" and picture.shape == (256, 512, 3)
 
 
 def test_model_card_shows_the_measured_scores():

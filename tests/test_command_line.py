@@ -143,15 +143,25 @@ def test_real_films_are_read_and_their_lungs_found(data, predictor):
     assert np.mean([not s.reasons for s in scored]) > 0.9
 
 
-def test_explore_counts_and_draws(tmp_path, films, capsys):
+def test_explore_counts_what_is_there(tmp_path, films, capsys):
     root = make_database(tmp_path, films, per_class=3)
-    figure = tmp_path / "figure.png"
-    assert main(["explore", "--data", str(root), "--figure", str(figure)]) == 0
+    table = root / "COVID-19_Radiography_Dataset" / "all_21165.metadata.csv"
+    rows = ["FILE NAME,FORMAT,SIZE,URL", "COVID-1,PNG,1*1,https://eurorad.org"]
+    rows += [f"NORMAL-{i},PNG,1*1,https://www.kaggle.com/c/rsna-pneumonia/" for i in range(2)]
+    table.write_text("\n".join(rows))
+    assert main(["explore", "--data", str(root)]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["films"] == sum(result["split"].values()) == 12
-    assert result["sets"]["COVID"]["sources"] == {"bimcv": 3}
-    assert result["sets"]["COVID"]["with_lung_mask"] == 2
-    assert cv2.imread(str(figure)) is not None
+    assert result["whole"] == {"COVID": {"eurorad": 1}, "Normal": {"rsna": 2}}
+    covid = result["sets"]["COVID"]
+    assert covid["sources"] == {"bimcv": 3}
+    assert covid["with_lung_mask"] == 2
+    assert sum(covid["brightness"]["counts"]) == 3
+    assert all(sum(v) == pytest.approx(1, abs=1e-3) for v in covid["levels"].values())
+    dark, _, bright = (film["brightness"] for film in covid["examples"])
+    assert dark <= bright
+    even = np.linspace(0, 1, 65)[1:]
+    assert np.abs(np.cumsum(covid["levels"]["equalised"]) - even).max() < 0.2
 
 
 def test_bench_reports_ratios(monkeypatch, tmp_path, capsys):

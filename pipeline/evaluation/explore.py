@@ -1,55 +1,100 @@
 """``python -m pipeline explore``: what is in the database, before any model sees it."""
 
+import csv
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from tqdm import tqdm
 
-from pipeline.training.database import Film, load_films, load_masks, read_database
+from pipeline import __version__
+from pipeline.training.database import Film, read_database, read_film, read_mask, source_name
 from pipeline.training.split import PARTS, group_near_duplicates, split_groups
 
 SIZE = 128
+BRIGHTNESS_BINS, LEVEL_BINS = 32, 64
+WHOLE_TABLE = "all_21165.metadata.csv"
 
 
 def explore(data: Path) -> dict:
-    """Counts, sources, grey levels before and after equalisation, lung areas, near-duplicates."""
+    """Counts, sources, brightness, grey levels before and after equalisation, near-duplicates.
+
+    ``whole``: films per class and source of the whole database, from its own table, where that is
+    there. ``sets``: the films at hand, see `_describe`; films are shrunk to `SIZE` pixels.
+    ``file_list_sha256``: of the films' class and name, a line each, in order of name.
+    """
     films = read_database(data)
-    pixels = load_films(films, SIZE)
-    groups = group_near_duplicates(pixels)
+    pixels = np.stack([read_film(f.path, SIZE) for f in tqdm(films, desc="films")])
+    groups = group_near_duplicates(pixels[..., None])
     parts = split_groups(groups, [film.stratum for film in films])
-    sizes = np.bincount(groups)
+    strata = list(dict.fromkeys(film.stratum for film in films))
     return {
+        "what": "database",
+        "version": __version__,
         "films": len(films),
-        "sets": {name: _describe(films, pixels, name) for name in _strata(films)},
-        "near_duplicates": {
-            "groups_of_several": int((sizes > 1).sum()),
-            "films_in_them": int(sizes[sizes > 1].sum()),
-            "largest": int(sizes.max()),
-        },
+        "file_list_sha256": _file_list_hash(films),
+        "whole": _whole(data),
+        "sets": {name: _describe(films, pixels, name) for name in tqdm(strata, desc="sets")},
+        "near_duplicates": _near_duplicates(films, groups),
         "split": {name: int((parts == i).sum()) for i, name in enumerate(PARTS)},
     }
 
 
-def _strata(films: Sequence[Film]) -> list[str]:
-    return list(dict.fromkeys(film.stratum for film in films))
+def _file_list_hash(films: Sequence[Film]) -> str:
+    lines = sorted(f"{film.stratum}/{film.name}\n" for film in films)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _whole(data: Path) -> dict[str, dict[str, int]] | None:
+    """Films per class and source of all 21,165, from the table that lists them."""
+    tables = sorted(Path(data).glob(f"**/{WHOLE_TABLE}"))
+    if not tables:
+        return None
+    counts: dict[str, Counter] = {}
+    with tables[0].open(newline="", encoding="utf-8-sig") as lines:
+        for row in csv.DictReader(lines):
+            label = row["FILE NAME"].rsplit("-", 1)[0]
+            label = "Normal" if label == "NORMAL" else label
+            counts.setdefault(label, Counter())[source_name(row["URL"])] += 1
+    return {label: dict(sources.most_common()) for label, sources in counts.items()}
 
 
 def _describe(films: Sequence[Film], pixels: np.ndarray, stratum: str) -> dict:
+    """One class, or one set without a class.
+
+    ``brightness``: a film's mean level, 0..255: quartiles and counts in equal bins. ``levels``:
+    share of pixels in equal bins of 0..255, the mean over films: as they come, equalised, and
+    inside the lung mask of the equalised masked film. ``examples``: the darkest, the middle and
+    the brightest film that has a mask.
+    """
     chosen = [i for i, film in enumerate(films) if film.stratum == stratum]
-    own = pixels[chosen, ..., 0]
-    masked = [films[i] for i in chosen if films[i].mask]
-    areas = (load_masks(masked, SIZE) > 0).mean((1, 2, 3)) if masked else []
+    own = pixels[chosen]
+    masked = [i for i in chosen if films[i].mask]
+    masks = {i: read_mask(films[i].mask, SIZE) > 127 for i in masked}
+    brightness = own.mean((1, 2))
+    lungs = [(cv2.equalizeHist(pixels[i] * masks[i]), masks[i]) for i in masked]
+    by_brightness = sorted(masked, key=lambda i: pixels[i].mean())
+    picked = [by_brightness[k] for k in (0, len(masked) // 2, -1)] if masked else []
     return {
         "films": len(chosen),
         "with_lung_mask": len(masked),
         "sources": dict(Counter(films[i].source for i in chosen).most_common()),
-        "median_level": _quartiles([np.median(film) for film in own]),
-        "median_level_equalised": _quartiles([np.median(cv2.equalizeHist(f)) for f in own]),
-        "lung_area": _quartiles(areas),
+        "brightness": {
+            "quartiles": _quartiles(brightness),
+            "counts": np.histogram(brightness, BRIGHTNESS_BINS, (0, 256))[0].tolist(),
+        },
+        "levels": {
+            "as_they_come": _level_shares([film.ravel() for film in own]),
+            "equalised": _level_shares([cv2.equalizeHist(film).ravel() for film in own]),
+            "lungs_equalised": _level_shares([film[mask] for film, mask in lungs]),
+        },
+        "lung_area": _quartiles([mask.mean() for mask in masks.values()]),
+        "examples": [
+            {"name": films[i].name, "brightness": round(float(pixels[i].mean()), 1)} for i in picked
+        ],
     }
 
 
@@ -60,27 +105,21 @@ def _quartiles(values: Sequence[float]) -> list[float] | None:
     )
 
 
-def draw(result: dict, path: Path) -> None:
-    """Draw counts by source, and grey levels by set, as a picture (no film is shown)."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    counts, levels = figure.subplots(1, 2)
-    names = list(result["sets"])
-    left = np.zeros(len(names))
-    for source in dict.fromkeys(s for d in result["sets"].values() for s in d["sources"]):
-        width = np.array([result["sets"][n]["sources"].get(source, 0) for n in names])
-        counts.barh(names, width, left=left, label=source)
-        left += width
-    counts.set_title("Films by set and source")
-    counts.legend(fontsize="x-small")
-    for offset, key, label in (
-        (-0.15, "median_level", "as they come"),
-        (0.15, "median_level_equalised", "equalised"),
-    ):
-        low, middle, high = np.array([result["sets"][n][key] for n in names]).T
-        places = np.arange(len(names)) + offset
-        levels.errorbar(middle, places, xerr=[middle - low, high - middle], fmt="o", label=label)
-    levels.set_yticks(range(len(names)), names)
-    levels.set_title("Median grey level of a film (quartiles)")
-    levels.legend(fontsize="x-small")
-    figure.savefig(path, dpi=150)
+def _level_shares(films: Sequence[np.ndarray]) -> list[float] | None:
+    """Share of pixels per level bin, each film weighing alike."""
+    counts = [np.histogram(f, LEVEL_BINS, (0, 256))[0] / f.size for f in films if f.size]
+    return np.mean(counts, axis=0).round(5).tolist() if counts else None
+
+
+def _near_duplicates(films: Sequence[Film], groups: np.ndarray) -> dict:
+    sizes = np.bincount(groups)
+    several = [np.flatnonzero(groups == g) for g in np.flatnonzero(sizes > 1)]
+    return {
+        "groups_of_several": len(several),
+        "films_in_them": int(sum(map(len, several))),
+        "largest": int(sizes.max()),
+        "across_classes": sum(
+            len({films[i].label for i in group} - {None}) > 1 for group in several
+        ),
+        "by_class": dict(Counter(films[i].stratum for group in several for i in group)),
+    }

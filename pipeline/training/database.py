@@ -104,21 +104,23 @@ def source_name(url: str) -> str:
 
 def load_films(films: Iterable[Film], size: int) -> np.ndarray:
     """Decode films to uint8 (film, size, size, 1), grey 0..255, resized by area or linearly."""
-    return _stack((film.path for film in films), size, binary=False)
+    return np.stack([read_film(film.path, size) for film in films])[..., None]
 
 
 def load_masks(films: Iterable[Film], size: int) -> np.ndarray:
     """Decode lung masks to uint8 (film, size, size, 1): 255 inside a lung field, 0 outside."""
-    return _stack((film.mask for film in films), size, binary=True)
+    return np.stack([read_mask(film.mask, size) for film in films])[..., None]
 
 
-def _stack(paths: Iterable[Path], size: int, binary: bool) -> np.ndarray:
-    planes = []
-    for path in paths:
-        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if grey is None:
-            raise ValueError(f"{path} is not an image that can be read: remove it or repair it.")
-        shrinks = grey.shape[0] > size
-        grey = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA if shrinks else 1)
-        planes.append(np.where(grey > 127, 255, 0).astype(np.uint8) if binary else grey)
-    return np.stack(planes)[..., None]
+def read_film(path: Path, size: int) -> np.ndarray:
+    """Decode one film to uint8 (size, size), grey 0..255. Raises ValueError, naming the file."""
+    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
+        raise ValueError(f"{path} is not an image that can be read: remove it or repair it.")
+    way = cv2.INTER_AREA if grey.shape[0] > size else cv2.INTER_LINEAR
+    return cv2.resize(grey, (size, size), interpolation=way)
+
+
+def read_mask(path: Path, size: int) -> np.ndarray:
+    """Decode one lung mask to uint8 (size, size): 255 inside a lung field, 0 outside."""
+    return np.where(read_film(path, size) > 127, 255, 0).astype(np.uint8)

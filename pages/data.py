@@ -1,0 +1,34 @@
+"""The data: what the database holds, where it comes from, and what that does to a score."""
+
+import streamlit as st
+
+from app import database
+from app.language import gettext as _
+
+st.title(_("The data"))
+st.markdown(
+    _(
+        "Every answer rests on the films that the models learnt from. This page shows how many "
+        "there are, where they come from, how bright they are before and after equalising, and "
+        "how training balances them."
+    )
+)
+found = database.statistics()
+if found is None:
+    st.stop()
+
+st.subheader(_("Films per class"), anchor=False)
+database.show_counts(found)
+st.subheader(_("Sources per class"), anchor=False)
+database.show_sources(found)
+st.subheader(_("Brightness"), anchor=False)
+database.show_brightness(found)
+st.subheader(_("Grey levels"), anchor=False)
+database.show_levels(found)
+st.subheader(_("Darkest, middle and brightest"), anchor=False)
+database.show_examples(found)
+st.subheader(_("Near-duplicates"), anchor=False)
+database.show_duplicates(found)
+st.subheader(_("Balanced batches"), anchor=False)
+database.show_batches(found)
+database.show_provenance(found)
