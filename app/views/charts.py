@@ -12,6 +12,7 @@ METHOD_STYLES = {
     "cellwise": ("#B8860B", "longdash"),
     "random": (GREY, "longdashdot"),
 }
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # below, it hides the axis's title
 MARGIN = {"l": 10, "r": 10, "t": 40, "b": 10}
 
 

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from app.views.charts import BLUE, GREEN, GREY, MARGIN, ORANGE
+from app.views.charts import BLUE, GREEN, GREY, LEGEND, MARGIN, ORANGE
 
 PURPLE, GOLD, SKY, BLACK = "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D"
 CLASS_STYLES = {  # colour, dash and mark: none is told by colour alone
@@ -42,6 +42,8 @@ def counts_chart(whole: dict[str, int], here: dict[str, int], words: dict) -> go
             name=words[key],
             orientation="h",
             text=list(counts.values()),
+            textposition="outside",
+            cliponaxis=False,
             marker={"color": colour, "pattern": {"shape": hatch}},
         )
     return _laid_out(figure, words["films"], height=300, barmode="group")
@@ -140,7 +142,7 @@ def shares_chart(database: dict[str, float], batch: dict[str, float], words: dic
 
 
 def _laid_out(figure: go.Figure, x: str, **layout) -> go.Figure:
-    figure.update_layout(margin=MARGIN, legend={"orientation": "h", "y": -0.25}, **layout)
+    figure.update_layout(margin=MARGIN, legend=LEGEND, **layout)
     figure.update_xaxes(title=x)
     return figure
 

@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from app.views.charts import BLUE, GREEN, GREY, MARGIN, ORANGE
+from app.views.charts import BLUE, GREEN, GREY, LEGEND, MARGIN, ORANGE
 from pipeline.pictures import shrink
 
 if TYPE_CHECKING:  # they load TensorFlow
@@ -115,9 +115,7 @@ def graph_chart(nodes: list[Node], chosen: str, words: dict) -> go.Figure:
     )  # fmt: skip
     sides = sorted({n.shape[0] for n in nodes if len(n.shape) == 3 and n.shape[0]})
     sides = [s for s in sides if s & (s - 1) == 0]  # powers of two are enough of a scale
-    figure.update_layout(
-        height=420, margin=MARGIN, dragmode="pan", legend={"orientation": "h", "y": -0.2}
-    )
+    figure.update_layout(height=420, margin=MARGIN, dragmode="pan", legend=LEGEND)
     figure.update_xaxes(title=words["depth"], showgrid=False)
     figure.update_yaxes(
         title=words["side"], tickvals=[float(np.log2(s)) for s in sides], ticktext=sides
