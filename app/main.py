@@ -28,6 +28,7 @@ pages = st.navigation(
         st.Page(
             ROOT / "pages/preprocessing.py", title=_("Preprocessing"), url_path="preprocessing"
         ),
+        st.Page(ROOT / "pages/bias.py", title=_("Why cut out the lungs?"), url_path="bias"),
         st.Page(ROOT / "pages/performance.py", title=_("Performance"), url_path="performance"),
         st.Page(ROOT / "pages/about.py", title=_("About the models"), url_path="about"),
     ]
