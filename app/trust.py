@@ -34,11 +34,37 @@ def show_heatmaps(model: str) -> None:
             "near 0 is as it should be."
         ).format(n=judged["n_curves"])
     )
+    _explain_scatter(judged)
     words = chart_words() | {"random": _("random map")}
     for column, key in zip(st.columns(2), ("deletion", "insertion"), strict=True):
         with column:
             chart = charts.curves_chart(judged["methods"], key, words)
             st.plotly_chart(chart, key=f"{key}_{model}")
+
+
+def _explain_scatter(judged: dict) -> None:
+    """Why Grad-CAM through global max pooling scatters, in figures."""
+    reached = judged["gradient_reaches"]
+    values = {
+        "cells": number(judged["cells"], 0),
+        "reached": percent(reached["value"], 1),
+        "low": percent(reached["low"], 1),
+        "high": percent(reached["high"], 1),
+    }
+    if reached["value"] > 0.99:
+        text = _(
+            "This model's head averages every channel over its {cells} cells: the gradient "
+            "reaches {reached} of them, so each cell answers for itself."
+        )
+    else:
+        text = _(
+            "**Why these maps scatter.** This model's head keeps the greatest value of each "
+            "channel and drops the rest (global max pooling): of {cells} cells the gradient "
+            "reaches {reached} ({low} – {high}), one per channel at most. Grad-CAM spreads each "
+            "channel's weight over all its cells, those that decided nothing included. *cellwise* "
+            "asks the head about each cell alone instead, with not a parameter more."
+        )
+    st.markdown(text.format(**values))
 
 
 def _heatmap_row(name: str, values: dict) -> dict:

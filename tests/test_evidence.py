@@ -150,6 +150,7 @@ def test_heatmaps_of_a_folder(tmp_path, films, monkeypatch):
     result = heatmaps.judge_heatmaps(root, "light", "all", curve_films=1)
     assert result["n"] == 3
     assert 0 < result["lungs_share_of_film"]["value"] < 0.5
+    assert 0 < result["gradient_reaches"]["value"] <= 128 / result["cells"]
     assert set(result["methods"]) == {*heatmaps.methods_for(True), "random"}
     for method in result["methods"].values():
         assert 0 <= method["deletion"]["value"] <= 1

@@ -33,7 +33,8 @@ def judge_heatmaps(
 
     Only films that the model calls COVID count: the map of any other is meant to be empty.
     ``curve_films`` of them, evenly spaced, serve the deletion and insertion curves and the check
-    with randomised weights, which cost many forward passes.
+    with randomised weights, which cost many forward passes. ``gradient_reaches``: share of the
+    last feature map's ``cells`` in which any channel's gradient is not 0.
     """
     predictor = Predictor(model)
     judged = _called_covid(data, part, predictor)
@@ -56,6 +57,10 @@ def judge_heatmaps(
         "n_curves": len(chosen),
         "infected_share_of_lungs": mean_with_interval([_share(t, lungs) for t, lungs in truths]),
         "lungs_share_of_film": mean_with_interval([lungs.mean() for _, lungs in truths]),
+        "cells": int(np.prod(judged[0][1].gradient.shape[:2])),
+        "gradient_reaches": mean_with_interval(
+            [(answer.gradient != 0).any(-1).mean() for _, answer in judged]
+        ),
         "methods": {
             m: _agreement(places[m], truths) | curves[m] | {"randomised_weights": changed.get(m)}
             for m in methods
