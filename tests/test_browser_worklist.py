@@ -9,10 +9,10 @@ import pytest
 
 from pipeline.tables import COLUMNS
 from tests import test_browser as flows
+from tests.browsing import window
 from tests.test_archive import pack
 
 expect = flows.expect
-server, browser, page = flows.server, flows.browser, flows.page
 
 pytestmark = pytest.mark.browser
 
@@ -128,16 +128,11 @@ def test_files_that_wait_survive_a_page_change(page, files):
 
 
 def test_french_and_narrow(browser, server, films):
-    context = browser.new_context(locale="fr-FR", viewport={"width": 390, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=60_000)
-    page.goto(f"{server[0]}/worklist")
-    expect(page.get_by_role("heading", name="Liste de travail")).to_be_visible()
-    expect(page.get_by_role("button", name="Essayer avec des clichés")).to_be_visible()
-    flows.drop(page, flows.upload("inversé.png", flows.png(films["inverted"][0])))
-    page.get_by_role("button", name="Lire les clichés (1)").click()
-    expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible(timeout=300_000)
-    expect(page.get_by_text("Pas de score 1")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    context.close()
+    with window(browser, f"{server[0]}/worklist", "fr-FR", width=390, height=800) as page:
+        expect(page.get_by_role("heading", name="Liste de travail")).to_be_visible()
+        expect(page.get_by_role("button", name="Essayer avec des clichés")).to_be_visible()
+        flows.drop(page, flows.upload("inversé.png", flows.png(films["inverted"][0])))
+        page.get_by_role("button", name="Lire les clichés (1)").click()
+        expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible(timeout=300_000)
+        expect(page.get_by_text("Pas de score 1")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
