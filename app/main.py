@@ -9,25 +9,30 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st
 
+from app import demonstration
 from app.language import LANGUAGES, current
 from app.language import gettext as _
 
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
+st.html(ROOT / "app/frame.css")
 
 # Streamlit drops a widget's state when another page is shown; saying it again keeps it.
 for key in ("model", "point", "prevalence", "example"):
     if key in st.session_state:
         st.session_state[key] = st.session_state[key]
 
-pages = st.navigation(
-    [
-        st.Page(ROOT / "pages/diagnose.py", title=_("Read a radiograph"), url_path="read"),
-        st.Page(ROOT / "pages/worklist.py", title=_("Work list"), url_path="worklist"),
-        st.Page(ROOT / "pages/compare.py", title=_("Compare"), url_path="compare"),
-        st.Page(ROOT / "pages/performance.py", title=_("Performance"), url_path="performance"),
-        st.Page(ROOT / "pages/about.py", title=_("About the models"), url_path="about"),
-    ]
-)
+titles = {
+    "diagnose": _("Read a radiograph"),
+    "worklist": _("Work list"),
+    "compare": _("Compare"),
+    "performance": _("Performance"),
+    "about": _("About the models"),
+}
+pages = {
+    name: st.Page(ROOT / f"pages/{name}.py", title=title, url_path=name.replace("diagnose", "read"))
+    for name, title in titles.items()
+}
+page = st.navigation(list(pages.values()))
 
 with st.sidebar:
     st.segmented_control(
@@ -37,9 +42,11 @@ with st.sidebar:
         default=current(),
         key="language",
     )
+    demonstration.offer("demonstrate")
 
 st.warning(
     _("**Not for diagnostic use.** A research demonstration: no decision may rest on it."),
     icon=":material/warning:",
 )
-pages.run()
+demonstration.show(next(name for name, one in pages.items() if one == page))
+page.run()
