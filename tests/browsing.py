@@ -21,7 +21,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 60_000  # milliseconds; on two cores a model's first film takes its time
+PATIENCE = 180_000  # milliseconds; on two cores a model's first film takes its time
 
 
 @contextmanager
@@ -43,7 +43,11 @@ def running_app(log: Path):
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(20)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:  # it waits for a model that is being loaded
+                process.kill()
+                process.wait()
 
 
 def _wait_for(address: str) -> None:
@@ -84,13 +88,16 @@ def go_to(page, title: str) -> None:
     """Open a page from the menu; where the menu is folded away, it is unfolded and folded again."""
     from playwright.sync_api import expect
 
-    link = page.get_by_role("link", name=title, exact=True)
-    unfold = page.get_by_test_id("stExpandSidebarButton")
-    if unfold.is_visible():
-        unfold.click()
+    link = page.get_by_role("link", name=title, exact=True).first  # the menu's
+    narrow = page.viewport_size["width"] < 768
+    if narrow and not link.is_visible():
+        page.get_by_test_id("stExpandSidebarButton").click()
     link.click()
     expect(page.locator("h1")).to_contain_text(title)
     settled(page)
+    fold = page.get_by_test_id("stSidebarCollapseButton").get_by_role("button")
+    if narrow and fold.is_visible():
+        fold.click()
 
 
 @contextmanager
