@@ -74,6 +74,15 @@ def chromium():
             browser.close()
 
 
+def drop(page, *files) -> None:
+    """Drop files as the reader does; each as `upload` makes them."""
+    page.locator("input[type=file]").set_input_files(list(files))
+
+
+def upload(name: str, data: bytes) -> dict:
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+
+
 def settled(page) -> None:
     """Wait until the page has been drawn to its end."""
     from playwright.sync_api import expect

@@ -6,20 +6,12 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.browsing import window
+from tests.browsing import drop, upload, window
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 
 pytestmark = pytest.mark.browser
-
-
-def drop(page, *files) -> None:
-    page.locator("input[type=file]").set_input_files(list(files))
-
-
-def upload(name: str, data: bytes) -> dict:
-    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
 
 
 def png(film) -> bytes:
