@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: app test lint lock check clean
+.PHONY: app test lint screenshots lock check clean
 
 app: .venv/app check
 	$(BIN)/streamlit run app/main.py --server.headless $(or $(HEADLESS),false)
@@ -14,6 +14,10 @@ test: .venv/dev lint
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The pictures of the README, of synthetic films.
+screenshots: .venv/dev
+	$(BIN)/python docs/screenshots.py
 
 # Whether the weights are those that the registry describes.
 check: .venv/app

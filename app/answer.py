@@ -105,12 +105,12 @@ def _show_score(diagnosis: Diagnosis, threshold: float) -> None:
 @st.fragment
 def _show_probability(diagnosis: Diagnosis) -> None:
     """The calibrated score at the prevalence that the reader sets."""
+    st.session_state.setdefault("prevalence", 10.0)
     share = st.slider(
         _("How common is COVID among the patients you see? (prevalence)"),
         0.5,
         80.0,
-        10.0,
-        0.5,
+        step=0.5,
         format="%.1f %%",
         key="prevalence",
     )

@@ -79,11 +79,23 @@ def show_scores() -> None:
             rows.append(_row("U-Net", "Dice", segmentation["dice"]))
             rows.append(_row("U-Net", _("Pixel accuracy"), segmentation["accuracy"]))
     if not rows:
-        st.info(_("No scores fit the weights that are installed."))
+        show_no_scores()
         return
     st.table(rows)
     st.caption(
         _("Films that neither training nor the choice of the threshold saw; 95 % intervals.")
+    )
+
+
+def show_no_scores() -> None:
+    """Why there are no figures, and what makes them."""
+    st.info(
+        _(
+            "No scores fit the weights that are installed: a figure is shown only beside the very "
+            "weights it was measured on. `python -m pipeline evaluate --data DIR --part test` "
+            "measures them on the database's test films."
+        ),
+        icon=":material/straighten:",
     )
 
 

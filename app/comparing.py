@@ -20,14 +20,19 @@ def choose_question() -> str:
     """What is to be compared; models only where there are two."""
     names = {FILMS: _("Two films of one patient"), MODELS: _("Both models on one film")}
     offered = [MODELS, FILMS] if len(registry.classifiers()) > 1 else [FILMS]
-    chosen = st.segmented_control(
-        _("Compare"), offered, format_func=names.get, default=offered[0], key="question"
-    )
+    st.session_state.setdefault("question", offered[0])
+    chosen = st.segmented_control(_("Compare"), offered, format_func=names.get, key="question")
     return chosen or offered[0]
 
 
+def pick_films(earlier: str, later: str) -> None:
+    """Choose two of the session's films, by their keys; for callbacks."""
+    chosen = {"question": FILMS, "earlier_film": earlier, "later_film": later}
+    st.session_state.update(chosen)
+
+
 def show_empty_state(needed: int) -> None:
-    """What is missing, and where to get it."""
+    """What the page shows, what is missing for it, and where to get it."""
     if needed == 1:
         st.info(_("Open a film first: drop one on the page Read a radiograph, or pick an example."))
     else:
@@ -37,17 +42,32 @@ def show_empty_state(needed: int) -> None:
                 "Then choose here which is the earlier and which the later one."
             )
         )
-    st.page_link(str(ROOT / "pages/diagnose.py"), label=_("Read a radiograph"))
+    st.markdown(
+        _(
+            "The pictures stand side by side with one zoom, one window and one colour scale, so "
+            "that what looks different is different. The page also says how far the scores "
+            "and the lungs agree."
+        )
+    )
+    with st.container(horizontal=True):
+        st.button(_("Try it with synthetic films"), on_click=_try, icon=":material/draw:")
+        st.page_link(str(ROOT / "pages/diagnose.py"), label=_("Read a radiograph"))
+
+
+def _try() -> None:
+    for name in ("clear", "opacities"):
+        inference.open_example(name)
 
 
 def choose_film(label: str, key: str, index: int = 0) -> inference.Case:
     """One of the session's films."""
     cases = inference.cases()
     keys = list(cases)
+    if st.session_state.get(key) not in keys:
+        st.session_state[key] = keys[min(index, len(keys) - 1)]
     chosen = st.selectbox(
         label,
         keys,
-        index=min(index, len(keys) - 1),
         format_func=lambda sha256: title_of(cases[sha256]),
         key=key,
     )

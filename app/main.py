@@ -9,29 +9,41 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st
 
+from app import demonstration
 from app.language import LANGUAGES, current
 from app.language import gettext as _
 
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
+st.html(ROOT / "app/frame.css")
 
 # Streamlit drops a widget's state when another page is shown; saying it again keeps it.
 for key in ("model", "point", "prevalence", "example"):
     if key in st.session_state:
         st.session_state[key] = st.session_state[key]
 
-pages = st.navigation(
-    [
-        st.Page(ROOT / "pages/diagnose.py", title=_("Read a radiograph"), url_path="read"),
-        st.Page(ROOT / "pages/worklist.py", title=_("Work list"), url_path="worklist"),
-        st.Page(ROOT / "pages/compare.py", title=_("Compare"), url_path="compare"),
-        st.Page(ROOT / "pages/data.py", title=_("The data"), url_path="data"),
-        st.Page(
-            ROOT / "pages/preprocessing.py", title=_("Preprocessing"), url_path="preprocessing"
-        ),
-        st.Page(ROOT / "pages/bias.py", title=_("Why cut out the lungs?"), url_path="bias"),
-        st.Page(ROOT / "pages/performance.py", title=_("Performance"), url_path="performance"),
-        st.Page(ROOT / "pages/about.py", title=_("About the models"), url_path="about"),
-    ]
+sections = {
+    _("Read"): {
+        "diagnose": _("Read a radiograph"),
+        "worklist": _("Work list"),
+        "compare": _("Compare"),
+    },
+    _("Understand"): {
+        "data": _("The data"),
+        "preprocessing": _("Preprocessing"),
+        "bias": _("Why cut out the lungs?"),
+    },
+    _("Judge"): {
+        "performance": _("Performance"),
+        "about": _("About the models"),
+    },
+}
+pages = {
+    name: st.Page(ROOT / f"pages/{name}.py", title=title, url_path=name.replace("diagnose", "read"))
+    for titles in sections.values()
+    for name, title in titles.items()
+}
+page = st.navigation(
+    {section: [pages[name] for name in titles] for section, titles in sections.items()}
 )
 
 with st.sidebar:
@@ -42,9 +54,11 @@ with st.sidebar:
         default=current(),
         key="language",
     )
+    demonstration.offer("demonstrate")
 
 st.warning(
     _("**Not for diagnostic use.** A research demonstration: no decision may rest on it."),
     icon=":material/warning:",
 )
-pages.run()
+demonstration.show(next(name for name, one in pages.items() if one == page))
+page.run()

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app import card
 from app.language import gettext as _
 from app.language import number, percent
 from app.views import charts
@@ -27,7 +28,7 @@ def choose_model() -> str | None:
     """One of the models that have been measured; None where none has."""
     models = [m for m in registry.classifiers(every=True) if measured(m, "test")]
     if not models:
-        st.info(_("No scores fit the weights that are installed."))
+        card.show_no_scores()
         return None
     chosen = st.segmented_control(
         _("Model"),

@@ -27,7 +27,7 @@ def choose_example() -> None:
     chosen = st.pills(
         _("Or try a synthetic film (drawn by a program, no patient)"),
         list(EXAMPLES),
-        format_func=example_names().get,
+        format_func=_example_names().get,
         key="example",
     )
     if chosen != st.session_state.get("last_example"):
@@ -37,8 +37,7 @@ def choose_example() -> None:
     _choose_database_film()
 
 
-def example_names() -> dict[str, str]:
-    """What each built-in synthetic film is called."""
+def _example_names() -> dict[str, str]:
     return {
         "clear": _("Clear lungs"),
         "opacities": _("With opacities"),
@@ -47,6 +46,12 @@ def example_names() -> dict[str, str]:
         "rotated": _("Rotated"),
         "lettering": _("With lettering"),
     }
+
+
+def pick_example(name: str) -> None:
+    """Open a synthetic film as if it had been chosen here; for callbacks."""
+    st.session_state["example"] = st.session_state["last_example"] = name
+    inference.open_example(name)
 
 
 def _uploads_changed() -> None:
@@ -106,7 +111,7 @@ def choose_case() -> inference.Case | None:
 
 
 def show_empty_state() -> None:
-    """What to do, before there is a film."""
+    """What to do and what to expect, before there is a film."""
     st.info(
         _(
             "Drop a film above, or pick a synthetic one. You will see the film, the lungs that "
@@ -115,12 +120,35 @@ def show_empty_state() -> None:
         ),
         icon=":material/radiology:",
     )
+    teach = (
+        _(
+            "**1. The lungs.** A first network draws their outline. What lies outside it is not "
+            "scored."
+        ),
+        _(
+            "**2. The score.** From 0 to 1, with a threshold. It orders films by how much they "
+            "resemble COVID films; it is no probability of illness."
+        ),
+        _(
+            "**3. The heatmap.** Where in the lungs the score comes from. It outlines no lesion, "
+            "and stays empty where there is no evidence."
+        ),
+    )
+    for column, text in zip(st.columns(len(teach)), teach, strict=True):
+        column.markdown(text)
+    st.markdown(
+        _(
+            "A film that is inverted, turned or no frontal chest radiograph gets no score, but a "
+            "sentence that says why."
+        )
+    )
 
 
 def title_of(case: inference.Case) -> str:
     """What a case is called on the page."""
     if case.origin == "synthetic":
-        return _("Synthetic: {name}").format(name=example_names().get(case.name, case.name))
+        name = case.name.removesuffix(".png")  # as the work list calls it
+        return _("Synthetic: {name}").format(name=_example_names().get(name, name))
     return case.name
 
 

@@ -81,9 +81,15 @@ def offer_synthetic_films(model: str) -> None:
     inference.prepare(model)
     st.button(
         _("Try it with synthetic films"),
-        on_click=lambda: _start(synthetic_sources(), model),
+        on_click=start_synthetic,
+        args=(model,),
         icon=":material/draw:",
     )
+
+
+def start_synthetic(model: str) -> None:
+    """Read the built-in synthetic films."""
+    _start(synthetic_sources(), model)
 
 
 def _start(sources: list, model: str) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import answer, inference, reading, take_away
+from app import answer, demonstration, inference, reading, take_away
 from app.language import gettext as _
 
 st.title(_("Read a radiograph"))
@@ -19,6 +19,7 @@ reading.show_refused()
 case = reading.choose_case()
 if case is None:
     reading.show_empty_state()
+    demonstration.offer("demonstrate_here")
     st.stop()
 
 answer.show_origin(case)

@@ -1,6 +1,7 @@
 """Films that the tests draw, models that they share, and where the real films may lie."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,6 +14,7 @@ from hypothesis import settings
 
 from pipeline.phantom import EXAMPLES, draw_film
 from pipeline.radiograph import Radiograph
+from tests.browsing import chromium, running_app, window
 
 # A deadline would time the machine, not the code.
 settings.register_profile("pulmoscope", deadline=None)
@@ -48,6 +50,34 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real films: set PULMOSCOPE_DATA to the database's folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The running app's address, and its log for the privacy tests."""
+    log = ROOT / ".pytest_cache" / "server.log"
+    with running_app(log) as address:
+        yield address, log
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(chromium())
+        except playwright.Error as error:
+            hint = "no Chromium: apt-get install chromium, or playwright install chromium"
+            if os.environ.get("CI"):
+                pytest.fail(f"{hint} ({error})")
+            pytest.skip(hint)
+        yield opened
+
+
+@pytest.fixture
+def page(browser, server):
+    with window(browser, server[0]) as page:
+        yield page
 
 
 def radiograph_of(film: np.ndarray) -> Radiograph:

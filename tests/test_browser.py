@@ -1,100 +1,17 @@
 """What a clinician does, in real Chromium: drop a film, see three pictures and a score."""
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import cv2
 import pytest
 
+from tests.browsing import drop, upload, window
+
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 
-ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The app as `make app` starts it, on a free port; its log is kept for the privacy test."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.headless=true"]
-    options = [f"--server.port={port}", "--server.address=127.0.0.1"]
-    environment = {k: v for k, v in os.environ.items() if k != "PULMOSCOPE_DATA"}
-    log = ROOT / ".pytest_cache" / "server.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command + options, cwd=ROOT, env=environment, stdout=output, stderr=output
-        )
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
-            yield f"http://127.0.0.1:{port}", log
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait_for(address: str) -> None:
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.25)
-    raise AssertionError(f"{address} does not answer")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        try:
-            chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        except playwright.Error as error:
-            hint = "no Chromium: apt-get install chromium, or playwright install chromium"
-            if os.environ.get("CI"):
-                pytest.fail(f"{hint} ({error})")
-            pytest.skip(hint)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser, server):
-    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=60_000)
-    page.goto(server[0])
-    yield page
-    context.close()
-
-
-def drop(page, *files) -> None:
-    page.locator("input[type=file]").set_input_files(list(files))
-
-
-def upload(name: str, data: bytes) -> dict:
-    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
 
 
 def png(film) -> bytes:
@@ -179,28 +96,25 @@ def test_state_survives_a_page_change(page, films):
 
 
 def test_french_browser_and_narrow_window(browser, server):
-    context = browser.new_context(locale="fr-FR", viewport={"width": 390, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(server[0])
-    expect(page.get_by_role("heading", name="Lire une radiographie")).to_be_visible()
-    page.get_by_text("Inversé", exact=True).click()
-    expect(page.get_by_text("Le cliché est inversé")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    context.close()
+    with window(browser, server[0], "fr-FR", width=390, height=800) as page:
+        expect(page.get_by_role("heading", name="Lire une radiographie")).to_be_visible()
+        page.get_by_text("Inversé", exact=True).click()
+        expect(page.get_by_text("Le cliché est inversé")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_nothing_is_loaded_from_elsewhere(browser, server):
-    context = browser.new_context()
-    page = context.new_page()
+def test_nothing_is_loaded_from_elsewhere(page, server):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(server[0])
-    page.get_by_text("Clear lungs", exact=True).click(timeout=60_000)
-    expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible(timeout=60_000)
+    page.reload()
+    page.get_by_text("Clear lungs", exact=True).click()
+    expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()
     outside = [u for u in asked if not u.startswith((server[0], "data:", "blob:"))]
+    assert asked
     assert not outside
-    context.close()
+    assert page.evaluate(
+        "[...document.fonts].some(f => f.family == 'Inter' && f.status == 'loaded')"
+    )
 
 
 def test_a_case_is_taken_away_as_pdf_json_and_dicom(page, films):

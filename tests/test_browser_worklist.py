@@ -9,10 +9,10 @@ import pytest
 
 from pipeline.tables import COLUMNS
 from tests import test_browser as flows
+from tests.browsing import drop, upload, window
 from tests.test_archive import pack
 
 expect = flows.expect
-server, browser, page = flows.server, flows.browser, flows.page
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +25,7 @@ def open_list(page) -> None:
 
 
 def start(page, *files) -> None:
-    flows.drop(page, *files)
+    drop(page, *files)
     page.get_by_role("button", name=re.compile(r"Read the films \(\d+\)")).click()
     expect(page.get_by_test_id("stProgress")).to_be_visible()
 
@@ -50,9 +50,9 @@ def download(page, label: str) -> bytes:
 def files(films) -> list[dict]:
     zipped = {"ward/opacities.png": flows.png(films["opacities"][0]), "../out.png": b"x"}
     return [
-        flows.upload("clear.png", flows.png(films["clear"][0])),
-        flows.upload("=Secret Patient.png", b"this is no picture"),
-        flows.upload("films.zip", pack(zipped)),
+        upload("clear.png", flows.png(films["clear"][0])),
+        upload("=Secret Patient.png", b"this is no picture"),
+        upload("films.zip", pack(zipped)),
     ]
 
 
@@ -102,7 +102,7 @@ def test_drop_films_and_a_zip_open_one_take_the_table(page, server, files):
 def test_the_list_goes_on_behind_another_page_and_cancel_keeps_what_was_read(page, films):
     film = flows.png(films["clear"][0])
     open_list(page)
-    start(page, flows.upload("many.zip", pack({f"{i:03}.png": film for i in range(200)})))
+    start(page, upload("many.zip", pack({f"{i:03}.png": film for i in range(200)})))
     expect(page.get_by_text(re.compile(r"[1-9]\d* of 200 read · about"))).to_be_visible()
     page.get_by_role("link", name="About the models").click()
     expect(page.get_by_role("heading", name="About the models")).to_be_visible()
@@ -118,7 +118,7 @@ def test_the_list_goes_on_behind_another_page_and_cancel_keeps_what_was_read(pag
 
 def test_files_that_wait_survive_a_page_change(page, files):
     open_list(page)
-    flows.drop(page, *files)
+    drop(page, *files)
     ready = page.get_by_role("button", name="Read the films (4)")
     expect(ready).to_be_visible()
     page.get_by_role("link", name="About the models").click()
@@ -128,16 +128,11 @@ def test_files_that_wait_survive_a_page_change(page, files):
 
 
 def test_french_and_narrow(browser, server, films):
-    context = browser.new_context(locale="fr-FR", viewport={"width": 390, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=60_000)
-    page.goto(f"{server[0]}/worklist")
-    expect(page.get_by_role("heading", name="Liste de travail")).to_be_visible()
-    expect(page.get_by_role("button", name="Essayer avec des clichés")).to_be_visible()
-    flows.drop(page, flows.upload("inversé.png", flows.png(films["inverted"][0])))
-    page.get_by_role("button", name="Lire les clichés (1)").click()
-    expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible(timeout=300_000)
-    expect(page.get_by_text("Pas de score 1")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    context.close()
+    with window(browser, f"{server[0]}/worklist", "fr-FR", width=390, height=800) as page:
+        expect(page.get_by_role("heading", name="Liste de travail")).to_be_visible()
+        expect(page.get_by_role("button", name="Essayer avec des clichés")).to_be_visible()
+        drop(page, upload("inversé.png", flows.png(films["inverted"][0])))
+        page.get_by_role("button", name="Lire les clichés (1)").click()
+        expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible(timeout=300_000)
+        expect(page.get_by_text("Pas de score 1")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390

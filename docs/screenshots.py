@@ -1,0 +1,86 @@
+"""Remake the pictures of the README, in real Chromium and with synthetic films only.
+
+    make screenshots
+
+Each is an element of a page, or its upper part, with a palette of 256 colours.
+"""
+
+import sys
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.browsing import chromium, go_to, running_app, settled, window
+
+DOCS = ROOT / "docs"
+HIGHEST = 1250  # pixels of a long page that a README has room for
+MAIN = "[data-testid=stMainBlockContainer]"
+
+
+def keep(page, name: str, first: str = MAIN, last: str = MAIN) -> None:
+    """Write docs/NAME.png: the page's middle column, from the first element to the last."""
+    settled(page)
+    page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
+    page.wait_for_timeout(500)  # sliders and charts glide into place
+    main, top, end = (page.locator(at).first.bounding_box() for at in (MAIN, first, last))
+    edge = 64  # the column's own padding
+    height = min(end["y"] + end["height"] - top["y"] + 16, HIGHEST)
+    left, width = main["x"] + edge, main["width"] - 2 * edge
+    clip = {"x": left, "y": top["y"] - 8, "width": width, "height": height}
+    picture = Image.open(BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(DOCS / f"{name}.png", optimize=True)
+
+
+def read(page, example: str) -> None:
+    settled(page)
+    page.get_by_text(example, exact=True).click()
+    page.locator(".viewer[data-zoom]").wait_for()
+
+
+def keep_reading(page, name: str) -> None:
+    keep(page, name, "h1", ".viewer")
+
+
+def keep_flows(page) -> None:
+    """Demonstration, reading, comparing, work list, performance."""
+    settled(page)
+    page.get_by_role("button", name="Guided demonstration").first.click()
+    page.locator(".viewer[data-zoom]").wait_for()
+    settled(page)
+    page.get_by_role("button", name="Next").click()
+    page.get_by_text("Lungs, score and threshold").wait_for()
+    keep(page, "demonstration", ".st-key-demonstration", ".viewer")
+    page.get_by_role("button", name="Leave").click()
+    read(page, "With opacities")
+    keep_reading(page, "read")
+    go_to(page, "Compare")
+    page.locator(".viewer[data-zoom]").wait_for()
+    keep(page, "compare", "h1", ".viewer")
+    go_to(page, "Work list")
+    page.get_by_role("button", name="Try it with synthetic films").click()
+    page.get_by_role("button", name="CSV", exact=True).wait_for(timeout=300_000)
+    keep(page, "worklist", "h1", "[data-testid=stDataFrame]")
+    go_to(page, "Performance")
+    page.locator(".js-plotly-plot").first.wait_for()
+    keep(page, "performance", "h1")
+
+
+def main() -> None:
+    tall = {"width": 1280, "height": 2000}
+    with running_app(ROOT / ".cache" / "screenshots.log") as address, chromium() as browser:
+        with window(browser, address, **tall) as page:
+            keep_flows(page)
+        with window(browser, address, color_scheme="dark", **tall) as page:
+            read(page, "With opacities")
+            keep_reading(page, "read-dark")
+        with window(browser, address, "fr-FR", **tall) as page:
+            read(page, "Avec opacités")
+            keep_reading(page, "read-french")
+
+
+if __name__ == "__main__":
+    main()

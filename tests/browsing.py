@@ -1,0 +1,120 @@
+"""What the browser tests and `docs/screenshots.py` share: the app on a free port, and Chromium."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 180_000  # milliseconds; on two cores a model's first film takes its time
+
+
+@contextmanager
+def running_app(log: Path):
+    """The app as `make app` starts it, without the database; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.headless=true"]
+    options = [f"--server.port={port}", "--server.address=127.0.0.1"]
+    environment = {k: v for k, v in os.environ.items() if k != "PULMOSCOPE_DATA"}
+    log.parent.mkdir(exist_ok=True)
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command + options, cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:  # it waits for a model that is being loaded
+                process.kill()
+                process.wait()
+
+
+def _wait_for(address: str) -> None:
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.25)
+    raise AssertionError(f"{address} does not answer")
+
+
+@contextmanager
+def chromium():
+    """The system's Chromium, driven by Playwright."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def drop(page, *files) -> None:
+    """Drop files as the reader does; each as `upload` makes them."""
+    page.locator("input[type=file]").set_input_files(list(files))
+
+
+def upload(name: str, data: bytes) -> dict:
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+
+
+def settled(page) -> None:
+    """Wait until the page has been drawn to its end."""
+    from playwright.sync_api import expect
+
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+    expect(page.locator("[data-stale=true]")).to_have_count(0)
+
+
+def go_to(page, title: str) -> None:
+    """Open a page from the menu; where the menu is folded away, it is unfolded and folded again."""
+    from playwright.sync_api import expect
+
+    link = page.get_by_role("link", name=title, exact=True).first  # the menu's
+    narrow = page.viewport_size["width"] < 768
+    if narrow and not link.is_visible():
+        page.get_by_test_id("stExpandSidebarButton").click()
+    link.click()
+    expect(page.locator("h1")).to_contain_text(title)
+    settled(page)
+    fold = page.get_by_test_id("stSidebarCollapseButton").get_by_role("button")
+    if narrow and fold.is_visible():
+        fold.click()
+
+
+@contextmanager
+def window(browser, address: str, language="en-US", width=1280, height=900, **options):
+    """A page of its own session, open at ``address``; ``options``: those of Browser.new_context."""
+    size = {"width": width, "height": height}
+    with browser.new_context(locale=language, viewport=size, **options) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        yield page

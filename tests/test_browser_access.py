@@ -1,0 +1,154 @@
+"""Everyone can use it: axe-core on every page, by keyboard alone, on a telephone's width."""
+
+import re
+
+import pytest
+
+from tests.browsing import drop, go_to, settled, upload, window
+
+playwright = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+expect = playwright.expect
+
+pytestmark = pytest.mark.browser
+
+ENGLISH = {
+    "example": "With opacities",
+    "another": "Clear lungs",
+    "read": "Read a radiograph",
+    "list": "Work list",
+    "start": "Read the films (1)",
+    "compare": "Compare",
+    "performance": "Performance",
+    "about": "About the models",
+}
+FRENCH = {
+    "example": "Avec opacités",
+    "another": "Poumons clairs",
+    "read": "Lire une radiographie",
+    "list": "Liste de travail",
+    "start": "Lire les clichés (1)",
+    "compare": "Comparer",
+    "performance": "Performances",
+    "about": "À propos des modèles",
+}
+
+
+def every_page(page, words: dict, film: bytes):
+    """Go through the whole app, empty and with films; yields where it is."""
+    settled(page)
+    yield "read, empty"
+    go_to(page, words["compare"])
+    yield "compare, empty"
+    go_to(page, words["read"])
+    for example in ("another", "example"):
+        page.get_by_text(words[example], exact=True).click()
+        expect(page.locator(".viewer[data-zoom]")).to_be_visible()
+        settled(page)
+    yield "read, with a film"
+    go_to(page, words["compare"])
+    expect(page.locator(".viewer[data-zoom] canvas")).to_have_count(2)
+    yield "compare, with two films"
+    go_to(page, words["list"])
+    yield "work list, empty"
+    drop(page, upload("film.png", film))
+    page.get_by_role("button", name=words["start"]).click()
+    expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible(timeout=300_000)
+    settled(page)
+    yield "work list, read"
+    go_to(page, words["performance"])
+    yield "performance"
+    go_to(page, words["about"])
+    yield "about"
+
+
+def serious(page) -> list[str]:
+    """What axe-core calls serious or critical, a line for each element."""
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['target']} {node['any'][:1]}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(browser, server, clear_png, scheme):
+    with window(browser, server[0], color_scheme=scheme, reduced_motion="reduce") as page:
+        found = {where: serious(page) for where in every_page(page, ENGLISH, clear_png)}
+    assert {where: lines for where, lines in found.items() if lines} == {}
+
+
+def test_no_page_scrolls_sideways_on_a_telephone_and_in_french(browser, server, clear_png):
+    with window(browser, server[0], "fr-FR", width=390, height=800) as page:
+        for where in every_page(page, FRENCH, clear_png):
+            assert page.evaluate(WIDEST) <= 390, where
+
+
+WIDEST = """() => Math.max(document.documentElement.scrollWidth,
+  ...[...document.querySelectorAll('[data-testid=stMain]')].map(e => e.scrollWidth))"""
+
+
+def test_a_film_is_read_by_keyboard_alone(page):
+    settled(page)
+    tab_to(page, "Clear lungs")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    score = page.get_by_text(re.compile(r"COVID score \d\.\d\d"))
+    expect(score).to_be_visible()
+    viewer = page.locator(".viewer[data-zoom]")
+    expect(viewer).to_be_visible()
+    settled(page)
+    before = score.inner_text()
+    tab_to(page, "Operating point")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(before)).to_have_count(0)  # the score stays, its threshold moves
+    settled(page)
+    tab_to(page, "Radiograph viewer")
+    page.keyboard.press("i")
+    expect(viewer).to_have_attribute("data-invert", "true")
+    tab_to(page, "Zoom in")
+    page.keyboard.press("Enter")
+    expect(viewer).to_have_attribute("data-zoom", "1.250")
+    tab_to(page, "Heatmap opacity")
+    page.keyboard.press("ArrowLeft")
+    expect(viewer).to_have_attribute("data-heat", "0.55")
+    tab_to(page, "Heatmap method")
+    method = viewer.get_attribute("data-method")
+    page.keyboard.press("ArrowUp")
+    expect(viewer).not_to_have_attribute("data-method", method)
+    tab_to(page, "Take it away")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name=re.compile("JSON$"))).to_be_visible()
+
+
+def tab_to(page, name: str) -> None:
+    """Press Tab until what is called so has the focus, and see to it that one sees it."""
+    passed = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(FOCUS)
+        if name in focus["name"]:
+            assert focus["seen"], f"nothing shows that {name} has the focus"
+            return
+        passed.append(focus["name"])
+    raise AssertionError(f"Tab never comes to {name}, only to {passed}")
+
+
+# The focused element's name, and whether it, or what Streamlit draws around it, has an outline.
+FOCUS = """() => {
+  let element = document.activeElement;
+  while (element.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  const name = element.getAttribute("aria-label") || element.labels?.[0]?.innerText
+    || element.innerText || "";
+  let around = element, seen = false;
+  for (let i = 0; i < 5 && around && !seen; i += 1, around = around.parentElement) {
+    const style = getComputedStyle(around);
+    seen = (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0)
+      || style.boxShadow !== "none";
+  }
+  return { name, seen };
+}"""

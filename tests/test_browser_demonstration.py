@@ -1,0 +1,103 @@
+"""The guided demonstration in real Chromium: the whole path, left and taken up again."""
+
+import re
+
+import pytest
+
+from tests.browsing import go_to, settled, window
+
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+
+pytestmark = pytest.mark.browser
+
+PATH = [
+    ("Read a radiograph", "A film is read"),
+    ("Read a radiograph", "Lungs, score and threshold"),
+    ("Read a radiograph", "The heatmap, and what it is not"),
+    ("Read a radiograph", "A film that gets no score"),
+    ("Compare", "Two films side by side"),
+    ("Work list", "Many films at once"),
+    ("Performance", "What was measured"),
+    ("About the models", "What it cannot do"),
+]
+
+
+def at_step(page, number: int, title: str, heading: str) -> None:
+    panel = page.locator(".st-key-demonstration")
+    expect(panel).to_contain_text(re.compile(rf"{number} (of|sur) 8.*{re.escape(title)}"))
+    expect(page.locator("h1")).to_contain_text(heading)
+
+
+def press(page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).last.click()  # the page's, not the menu's
+
+
+def test_the_whole_path(page):
+    press(page, "Guided demonstration")
+    for number, (heading, title) in enumerate(PATH, 1):
+        at_step(page, number, title, heading)
+        settled(page)
+        SEEN.get(number, lambda page: None)(page)
+        press(page, "Next" if number < len(PATH) else "Finish")
+    expect(page.locator(".st-key-demonstration")).to_have_count(0)
+    expect(page.get_by_role("button", name="Guided demonstration")).to_be_visible()
+
+
+def _score(page) -> None:
+    expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()
+    expect(page.locator(".viewer[data-zoom] canvas")).to_have_count(3)
+
+
+def _withheld_then_repaired(page) -> None:
+    expect(page.get_by_text("No score for this film.")).to_be_visible()
+    press(page, "Invert the film")
+    _score(page)
+
+
+def _two_films(page) -> None:
+    expect(page.locator(".viewer[data-zoom] canvas")).to_have_count(2)
+    expect(page.get_by_text("the score moves by")).to_be_visible()
+
+
+def _list(page) -> None:
+    going = page.get_by_text(re.compile(r"\d of 6 read"))
+    done = page.get_by_role("button", name="CSV", exact=True)
+    expect(going.or_(done)).to_be_visible()
+
+
+def _measured(page) -> None:
+    expect(page.get_by_text("At which score is a film called COVID?")).to_be_visible()
+
+
+SEEN = {
+    1: _score,
+    2: _score,
+    3: _score,
+    4: _withheld_then_repaired,
+    5: _two_films,
+    6: _list,
+    7: _measured,
+}
+
+
+def test_french_left_and_taken_up_again(browser, server):
+    with window(browser, server[0], "fr-FR", width=390, height=800) as page:
+        settled(page)
+        press(page, "Démonstration guidée")
+        at_step(page, 1, "Un cliché est lu", "Lire une radiographie")
+        press(page, "Suivant")
+        at_step(page, 2, "Poumons, score et seuil", "Lire une radiographie")
+        go_to(page, "À propos des modèles")
+        at_step(page, 2, "Poumons, score et seuil", "À propos des modèles")
+        press(page, "Aller à cette étape")
+        at_step(page, 2, "Poumons, score et seuil", "Lire une radiographie")
+        press(page, "Quitter")
+        expect(page.locator(".st-key-demonstration")).to_have_count(0)
+        page.get_by_test_id("stExpandSidebarButton").click()
+        press(page, "Reprendre la démonstration (2 sur 8)")
+        page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+        at_step(page, 2, "Poumons, score et seuil", "Lire une radiographie")
+        press(page, "Précédent")
+        at_step(page, 1, "Un cliché est lu", "Lire une radiographie")
+        expect(page.get_by_text(re.compile(r"Score COVID \d,\d\d"))).to_be_visible()
