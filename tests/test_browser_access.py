@@ -19,6 +19,9 @@ ENGLISH = {
     "list": "Work list",
     "start": "Read the films (1)",
     "compare": "Compare",
+    "data": "The data",
+    "preprocessing": "Preprocessing",
+    "bias": "Why cut out the lungs?",
     "performance": "Performance",
     "about": "About the models",
 }
@@ -29,6 +32,9 @@ FRENCH = {
     "list": "Liste de travail",
     "start": "Lire les clichés (1)",
     "compare": "Comparer",
+    "data": "Les données",
+    "preprocessing": "Prétraitement",
+    "bias": "Pourquoi découper les poumons ?",
     "performance": "Performances",
     "about": "À propos des modèles",
 }
@@ -56,10 +62,9 @@ def every_page(page, words: dict, film: bytes):
     expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible(timeout=300_000)
     settled(page)
     yield "work list, read"
-    go_to(page, words["performance"])
-    yield "performance"
-    go_to(page, words["about"])
-    yield "about"
+    for name in ("data", "preprocessing", "bias", "performance", "about"):
+        go_to(page, words[name])
+        yield name
 
 
 def serious(page) -> list[str]:
