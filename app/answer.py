@@ -7,6 +7,7 @@ import streamlit as st
 from app import inference
 from app.language import gettext as _
 from app.language import number, percent
+from app.names import model_names
 from app.viewer import show_viewer
 from app.views import film as views
 from app.views.score import score_bar
@@ -129,7 +130,7 @@ def show_agreement(case: inference.Case, diagnosis: Diagnosis) -> None:
     others = [name for name in registry.classifiers() if name != diagnosis.model]
     for name in others:
         if name not in case.answers:
-            label = _("Ask {model} as well").format(model=model_name(name))
+            label = _("Ask {model} as well").format(model=model_names()[name])
             if not st.button(label, key=f"ask_{name}", icon=":material/compare:"):
                 continue
             with st.spinner(_("Finding the lungs and computing the score …")):
@@ -145,16 +146,11 @@ def show_agreement(case: inference.Case, diagnosis: Diagnosis) -> None:
         )
         st.markdown(
             text.format(
-                model=model_name(name),
+                model=model_names()[name],
                 score=number(other.score),
                 threshold=number(other.threshold),
             )
         )
-
-
-def model_name(name: str) -> str:
-    """A model's name for readers."""
-    return {"light": _("Light CNN"), "xception": "Xception"}[name]
 
 
 def show_pictures(case: inference.Case, diagnosis: Diagnosis) -> None:
@@ -213,8 +209,8 @@ def difference_layer(first: Diagnosis, second: Diagnosis) -> dict:
     """The difference of two models' maps of one film as the viewer takes it."""
     return {
         "url": views.difference_url(first, second),
-        "low": model_name(second.model),
-        "high": model_name(first.model),
+        "low": model_names()[second.model],
+        "high": model_names()[first.model],
         "diverging": True,
     }
 

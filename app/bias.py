@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app import inference, performance
+from app import inference
 from app.answer import heat_layer, viewer_words
 from app.language import gettext as _
 from app.language import number
+from app.names import model_names
 from app.save import save
 from app.viewer import show_viewer
 from app.views import bias as slides
@@ -76,7 +77,7 @@ def ask(case: inference.Case, painted: np.ndarray, names: list[str]) -> dict[str
 
 def show_scores(answers: dict[str, tuple]) -> None:
     """Scores before and after, and which one moves."""
-    names = performance.names()
+    names = model_names()
     for column, (name, (before, after)) in zip(
         st.columns(len(answers)), answers.items(), strict=True
     ):
@@ -103,7 +104,7 @@ def show_scores(answers: dict[str, tuple]) -> None:
 
 def show_heatmaps(answers: dict[str, tuple]) -> None:
     """Where each model's evidence lies on the painted film."""
-    names = performance.names()
+    names = model_names()
     films = {name: after for name, (_before, after) in answers.items()}
     scored = {name: after for name, after in films.items() if after.verdict.may_score}
     show_viewer(
@@ -156,7 +157,7 @@ def variants(case: inference.Case, names: list[str]) -> dict[str, dict[str, floa
 
 def show_variants(scores: dict[str, dict[str, float]]) -> None:
     """The film at hand beside the test films."""
-    names = performance.names()
+    names = model_names()
     rows = []
     for variant, word in variant_words().items():
         row = {_("What the model is shown"): word}
@@ -213,7 +214,7 @@ def offer_slide(case: inference.Case, answers: dict[str, tuple[Diagnosis, Diagno
     if case.origin == "synthetic":
         note = _("Synthetic film. Not for diagnostic use.")
     titles = {
-        name: f"{performance.names()[name]}: {_score(before)} → {_score(after)}"
+        name: f"{model_names()[name]}: {_score(before)} → {_score(after)}"
         for name, (before, after) in answers.items()
     }
     with st.container(horizontal=True):

@@ -3,9 +3,10 @@
 import streamlit as st
 
 from app import inference
-from app.answer import difference_layer, heat_layer, model_name, viewer_words
+from app.answer import difference_layer, heat_layer, viewer_words
 from app.language import gettext as _
 from app.language import number, percent
+from app.names import model_names
 from app.reading import title_of
 from app.viewer import show_viewer
 from app.views import film as views
@@ -103,7 +104,7 @@ def show_scores(titles: list[str], diagnoses: list[Diagnosis]) -> None:
 
 def show_models(first: Diagnosis, second: Diagnosis) -> None:
     """Masks, heatmaps and their difference on one film, aligned."""
-    names = [model_name(d.model) for d in (first, second)]
+    names = [model_names()[d.model] for d in (first, second)]
     panes = [
         {"caption": name, "film": "film", "outline": d.model, "heat": d.model}
         for name, d in zip(names, (first, second), strict=True)

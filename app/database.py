@@ -10,6 +10,7 @@ import streamlit as st
 from app import card
 from app.language import gettext as _
 from app.language import number
+from app.names import class_names
 from app.save import save
 from app.views import database as views
 from pipeline import registry
@@ -41,16 +42,6 @@ def statistics() -> dict | None:
 
 def _command(folder: str) -> str:
     return f"python -m pipeline explore --data {folder} --json weights/{STATISTICS}"
-
-
-def class_names() -> dict[str, str]:
-    """What each class is called."""
-    return {
-        "COVID": "COVID-19",
-        "Normal": _("Normal"),
-        "Lung_Opacity": _("Lung opacity"),
-        "Viral Pneumonia": _("Viral pneumonia"),
-    }
 
 
 def words() -> dict[str, str]:

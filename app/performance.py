@@ -5,23 +5,13 @@ import streamlit as st
 from app import card
 from app.language import gettext as _
 from app.language import number, percent
+from app.names import class_names, model_names
 from app.views import charts
 from pipeline import registry
 from pipeline.evaluation.curves import post_test_probability
 from pipeline.evaluation.metrics import proportion
 from pipeline.evaluation.report_figures import REPORT_FIGURES
 from pipeline.evidence import measured
-
-
-def names() -> dict[str, str]:
-    """Every model's name for readers."""
-    return {
-        "light": _("Light CNN"),
-        "xception": "Xception",
-        "cnn1": _("CNN-1 of the report"),
-        "cnn2": _("CNN-2 of the report, unmasked"),
-        "unet": "U-Net",
-    }
 
 
 def choose_model() -> str | None:
@@ -33,7 +23,7 @@ def choose_model() -> str | None:
     chosen = st.segmented_control(
         _("Model"),
         models,
-        format_func=names().get,
+        format_func=model_names().get,
         default=models[0],
         required=True,
         key="measured_model",
@@ -210,7 +200,12 @@ def show_classes(model: str, scores: dict) -> None:
     if not scores.get("classes"):
         return
     st.subheader(_("Four classes"), anchor=False)
-    chart = charts.confusion_chart(scores["classes"]["counts"], chart_words())
+    names = class_names()
+    counts = {
+        names[truth]: {names[said]: n for said, n in row.items()}
+        for truth, row in scores["classes"]["counts"].items()
+    }
+    chart = charts.confusion_chart(counts, chart_words())
     st.plotly_chart(chart, key=f"classes_{model}")
     accuracy = scores["classes"]["accuracy"]
     st.caption(f"{_('Accuracy')}: {percent(accuracy['value'], 1)} ({interval(accuracy)})")
@@ -271,7 +266,7 @@ def show_training(model: str) -> None:
     st.subheader(_("Training"), anchor=False)
     for name in (model, "unet"):
         history = registry.entry(name).training["history"]
-        st.markdown(f"**{names()[name]}**")
+        st.markdown(f"**{model_names()[name]}**")
         st.plotly_chart(
             charts.training_chart(history, chart_words()), key=f"training_{model}_{name}"
         )

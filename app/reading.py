@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import inference
 from app.language import gettext as _
+from app.names import model_names
 from pipeline import registry
 from pipeline.phantom import EXAMPLES
 
@@ -73,7 +74,6 @@ def _choose_database_film() -> None:
 
 def choose_model(key: str = "model") -> str:
     """The models whose weights are there, each with a line on what it is for."""
-    lines = {"light": _("Light CNN"), "xception": "Xception"}
     purposes = {
         "light": _("Small and fast."),
         "xception": _("Slower; surer of its answer and of the place."),
@@ -82,7 +82,7 @@ def choose_model(key: str = "model") -> str:
     return st.radio(
         _("Model"),
         names,
-        format_func=lines.get,
+        format_func=model_names().get,
         captions=[purposes[name] for name in names],
         key=key,
     )

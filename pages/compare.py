@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import comparing, inference, reading
 from app.language import gettext as _
+from app.names import model_names
 from pipeline import registry
 
 st.title(_("Compare"))
@@ -16,7 +17,7 @@ if len(inference.cases()) < (1 if both else 2):
 if both:
     case = comparing.choose_film(_("Film"), "compared_film")
     answers = comparing.ask(case, registry.classifiers()[:2])
-    comparing.show_scores([comparing.model_name(a.model) for a in answers], answers)
+    comparing.show_scores([model_names()[a.model] for a in answers], answers)
     comparing.show_models(*answers)
 else:
     left, right, third = st.columns(3)

@@ -13,7 +13,7 @@ CONFIG = TrainingConfig(
     stages=(
         Stage(112, 6, 24, 1.5e-3, 5e-4, steps=225, resample=False, shift=True),
         Stage(160, 4, 24, 1e-3, 3e-4, steps=225, resample=False, shift=True),
-        Stage(224, 4, 24, 8e-4, 5e-6, steps=225, resample=False, shift=True),
+        Stage(224, 3, 24, 8e-4, 5e-6, steps=225, resample=False, shift=True),
     ),
     groups={"COVID": ("COVID",), "other": ("Normal", "Lung_Opacity", "Viral Pneumonia")},
     classes=("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia"),
