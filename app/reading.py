@@ -76,7 +76,9 @@ def choose_model(key: str = "model") -> str:
     """The models whose weights are there, each with a line on what it is for."""
     purposes = {
         "light": _("Small and fast."),
-        "xception": _("Slower; surer of its answer and of the place."),
+        "xception": _(
+            "Larger and slower; weighs four classes. How good each is: page Performance."
+        ),
     }
     names = registry.classifiers()
     return st.radio(
