@@ -1,4 +1,4 @@
-"""The parts of the performance page on trust: are heatmaps true, does a score rest on the lungs?"""
+"""The parts of the performance page on trust: heatmaps, lungs, copies, sources, the gate."""
 
 import streamlit as st
 
@@ -6,7 +6,7 @@ from app.language import gettext as _
 from app.language import number, percent
 from app.performance import chart_words
 from app.views import charts
-from pipeline.evidence import measured
+from pipeline.evidence import measured, measured_gate
 
 
 def show_heatmaps(model: str) -> None:
@@ -196,3 +196,93 @@ def show_left_out_sources(model: str) -> None:
 def _auc(scored: dict) -> str:
     value, low, high = (number(scored[key], 3) for key in ("value", "low", "high"))
     return f"{value} ({low} – {high})"
+
+
+def show_gate() -> None:
+    """What gets a score and what does not."""
+    judged = measured_gate()
+    st.subheader(_("What gets no score?"), anchor=False)
+    if not judged:
+        st.info(_("Not measured for these weights."))
+        return
+    films, pictures = judged["total"]["films"], judged["total"]["pictures"]
+    st.markdown(
+        _(
+            "The gate lets {passed} of {n} test films pass and refuses {refused} of {m} pictures "
+            "that are no chest film and had no part in setting it. They come from few sources, and "
+            "slices of one volume resemble each other: on pictures of other kinds it may do worse, "
+            "and a film that passes is not thereby a good one."
+        ).format(
+            passed=percent(1 - films["value"], 1),
+            n=number(films["n"], 0),
+            refused=percent(pictures["value"], 1),
+            m=number(pictures["n"], 0),
+        )
+    )
+    kinds, said = _kinds(), _said()
+    st.table(
+        [
+            {
+                _("Kind of picture"): kinds[kind],
+                _("Number"): number(row["refused"]["n"], 0),
+                _("No score"): percent(row["refused"]["value"], 1),
+                _("95 % interval"): f"{percent(row['refused']['low'], 1)} – "
+                f"{percent(row['refused']['high'], 1)}",
+                _("Rightly named"): percent(row["named"]["value"], 1) if row["named"] else "–",
+                _("Said most often"): said[next(iter(row["reasons"]))] if row["reasons"] else "–",
+            }
+            for table in judged["rows"].values()
+            for kind, row in table.items()
+        ]
+    )
+    st.caption(
+        _(
+            "The gate is shown everything as plain grey pictures. A DICOM file that calls itself "
+            "CT, MR or ultrasound, and a picture in colour, are refused earlier, as files."
+        )
+    )
+
+
+def _kinds() -> dict[str, str]:
+    return {
+        "COVID": _("film: COVID"),
+        "Normal": _("film: normal"),
+        "Lung_Opacity": _("film: other opacity"),
+        "Viral Pneumonia": _("film: viral pneumonia"),
+        "inverted": _("film, inverted"),
+        "turned_left": _("film, top to the left"),
+        "turned_right": _("film, top to the right"),
+        "upside_down": _("film, upside down"),
+        "one lung": _("film cut to one lung"),
+        "upper half": _("film cut to its upper half"),
+        "lower half": _("film cut to its lower half"),
+        "photograph": _("photograph"),
+        "microscope, retina": _("microscope or retina"),
+        "text, drawing": _("text, drawing, plot"),
+        "other X-ray": _("X-ray of something else"),
+        "CT": _("CT slice"),
+        "MR": _("MR slice"),
+        "ultrasound": _("ultrasound"),
+        "scintigram": _("scintigram"),
+        "noise": _("noise"),
+        "blank, gradient": _("blank or gradient"),
+    }
+
+
+def _said() -> dict[str, str]:
+    return {
+        "blank": _("uniform"),
+        "inverted": _("inverted"),
+        "turned_left": _("lies on its side"),
+        "turned_right": _("lies on its side"),
+        "upside_down": _("on its head"),
+        "lung_area": _("lung area"),
+        "lung_components": _("no two lungs"),
+        "lung_symmetry": _("unequal lungs"),
+        "lung_position": _("lungs not side by side"),
+        "lung_border": _("lungs at the border"),
+        "lung_cut": _("lungs cut off"),
+        "lung_uncertain": _("uncertain mask"),
+        "lung_brightness": _("lungs not dark"),
+        "lung_unusual": _("unusual lungs"),
+    }

@@ -84,6 +84,10 @@ def _evaluate(options) -> None:
         from pipeline.evaluation.changes import judge_changes
 
         result = judge_changes(options.data, options.model, options.part)
+    elif options.what == "gate":
+        from pipeline.evaluation.gate import judge_gate
+
+        result = judge_gate(options.data, options.model, pictures=options.pictures)
     else:
         from pipeline.evaluation.evaluate import evaluate
 
@@ -145,6 +149,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--what", choices=KINDS, default="scores")
     add.add_argument("--part", choices=("all", "train", "validation", "test"), default="all")
     add.add_argument("--threshold", type=_unit_interval)
+    pictures = Path(".cache/not_chest")
+    add.add_argument("--pictures", type=Path, metavar="DIR", default=pictures, help="for gate")
     add.add_argument("--json", type=Path, metavar="FILE")
     add.set_defaults(run=_evaluate)
 
@@ -158,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-KINDS = ("scores", "heatmaps", "lungs", "changes", "sources")
+KINDS = ("scores", "heatmaps", "lungs", "changes", "sources", "gate")
 
 
 def _unit_interval(text: str) -> float:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.diagnosis import Answer, Diagnosis
+from pipeline.diagnosis import Diagnosis
 from pipeline.messages import Message
 from pipeline.predictor import Predictor
 from pipeline.quality import REASONS, Verdict, judge
@@ -15,11 +15,6 @@ from pipeline.radiograph import Radiograph, read_radiograph
 def diagnose_bytes(data: bytes, predictor: Predictor, **settings) -> Diagnosis:
     """Read a film and diagnose it. Raises UnreadableRadiograph for what is no film."""
     return diagnose(read_radiograph(data), predictor, **settings)
-
-
-def judge_with(predictor: Predictor, radiograph: Radiograph, answer: Answer) -> Verdict:
-    """The verdict on an answer, under the limits that travel with the weights."""
-    return judge(radiograph, answer.mask_probability, predictor.gate_limits)
 
 
 def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> Verdict:
@@ -39,7 +34,7 @@ def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> V
         ("upside_down", np.rot90(film, 2)),
     ):
         changed = replace(radiograph, pixels=np.ascontiguousarray(other))
-        tried = judge_with(predictor, changed, predictor(changed.pixels))
+        tried = judge(changed, predictor.find_lungs(changed.pixels), predictor.gate)
         if tried.may_score:
             passing[code] = tried.statistics.entropy
     if not passing:
@@ -60,7 +55,8 @@ def diagnose(
     """
     started = time.perf_counter()
     answer = predictor(radiograph.pixels)
-    verdict = explain(radiograph, judge_with(predictor, radiograph, answer), predictor)
+    verdict = judge(radiograph, answer.mask_probability, predictor.gate)
+    verdict = explain(radiograph, verdict, predictor)
     entry, looks = predictor.entry, predictor.architecture
     return Diagnosis(
         radiograph=radiograph,

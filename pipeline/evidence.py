@@ -1,6 +1,7 @@
 """What `evaluate` measured on test films, handed out only while it fits the weights that are there.
 
-``<model>.<what>.json`` of the weights folder, with ``what`` one of `KINDS`.
+``<model>.<what>.json`` of the weights folder, with ``what`` one of `KINDS`; ``gate.json`` for the
+quality gate, which all models share.
 """
 
 import json
@@ -33,3 +34,18 @@ def measured(model: str, what: str, folder: Path | None = None) -> dict | None:
 def scores_on_test_films(model: str, folder: Path | None = None) -> dict | None:
     """The scores of a model, see `measured`."""
     return measured(model, "test", folder)
+
+
+def measured_gate(folder: Path | None = None) -> dict | None:
+    """What the quality gate lets pass, as `judge_gate` wrote it.
+
+    None when there is no such file or when U-Net or gate are not those it was measured with.
+    """
+    folder = folder or registry.weights_folder()
+    path = folder / "gate.json"
+    if not path.is_file():
+        return None
+    result = json.loads(path.read_text(encoding="utf-8"))
+    hashes = registry.entry("unet", folder).sha256, registry.gate_sha256(folder)
+    fits = (result["unet_sha256"], result["gate_sha256"]) == hashes
+    return result if fits and result["part"] == "test" else None

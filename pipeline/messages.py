@@ -53,6 +53,9 @@ SENTENCES = {
     "lung_symmetry": "The two lungs differ too much in size (ratio {value}): the film may be rotated, cropped, or not a frontal chest film.",
     "lung_position": "The lungs do not lie side by side: the film may be turned by 90 degrees, or not a frontal chest film.",
     "lung_border": "The lungs touch the border of the film along {value} of their outline: they may be cut off.",
+    "lung_cut": "The lungs run straight into the upper or lower border of the film over {value} of their width: part of them is cut off. Use the whole film.",
+    "lung_brightness": "What was taken for lungs is not darker than what lies around it: this may be no frontal chest film.",
+    "lung_unusual": "Size, shape, brightness and sharpness of the lungs found, taken together, are far from those of ordinary films: this may be no frontal chest film.",
     "lung_uncertain": "The lung mask is too uncertain to rest a score on: the film may be of poor quality, or not a frontal chest film.",
 }
 # fmt: on

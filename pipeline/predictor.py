@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -24,7 +25,7 @@ class Predictor:
         self.entry = registry.entry(name, folder)
         self.unet_entry = registry.entry("unet", folder)
         common = registry.read_registry(folder)
-        self.gate_limits = common["gate_limits"]
+        self.gate = common["gate"]
         self.architecture = ARCHITECTURES[name]
         unet, self.classifier = build_unet(), self.architecture.build()
         unet.load_weights(self.unet_entry.checked_file())
@@ -43,6 +44,10 @@ class Predictor:
         self._lock = threading.Lock()
         films = tf.TensorSpec((None, None, None, 1), tf.float32)
         self._traced = tf.function(self._forward, input_signature=[films])
+        lungs = keras.Model(self.graph.input, self.graph.output["mask_probability"])
+        self._traced_lungs = tf.function(
+            lambda x: lungs(x, training=False), input_signature=[films]
+        )
         self._traced_classifier = tf.function(
             lambda x: self.classifier(x, training=False), input_signature=[films]
         )
@@ -59,6 +64,12 @@ class Predictor:
         for name in OUTPUTS[:4]:
             arrays[name] = arrays[name][..., 0]
         return [Answer(**{k: v[i] for k, v in arrays.items()}) for i in range(len(films))]
+
+    def find_lungs(self, film: np.ndarray) -> np.ndarray:
+        """The lung probability alone, float32 (size, size), of one film as in `__call__`."""
+        with self._lock:
+            probability = self._traced_lungs(tf.constant(film[None, ..., None], tf.float32))
+        return probability.numpy()[0, ..., 0]
 
     def classify(self, equalised: np.ndarray) -> np.ndarray:
         """COVID scores, float32 (film,), of what the classifier is shown behind the graph's mask.

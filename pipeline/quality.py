@@ -1,11 +1,15 @@
 """Is this a frontal chest radiograph that the models may score?
 
 The verdict rests on the lung mask: a network trained on chest films finds two lungs of plausible
-size and place on such films, and rarely on anything else. Limits live in ``registry.json``, set by
-``python -m pipeline.training.fit_gate`` from validation films.
+size, shape and place on such films, and rarely on anything else. What is plausible stands in
+``registry.json`` under ``gate``, set by ``python -m pipeline.training.release gate`` from
+validation films:
+
+``limits``: [low, high] of each of `MEASURES`. ``shape``: the usual pair of lungs, see
+`read_shape`. ``ordinary``: mean and inverse covariance of `TOGETHER`, see `distance`.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import cv2
 import numpy as np
@@ -27,7 +31,10 @@ class LungStatistics:
     ``border``: share of the mask's outline that lies on the film's border. ``entropy``: binary
     entropy of the lung probability, bits, summed and divided by the mask's outline in pixels.
     ``brightness``: mean equalised level inside minus in a ring around the lungs, -1..1. ``spread``:
-    standard deviation of the film, in levels of 0..255.
+    standard deviation of the film, in levels of 0..255. ``proportion``: height over width of the
+    two largest parts together, in the film's own pixels. ``cut``: share of their width that lies
+    on the film's upper or lower border. ``shape``: what they fill of their bounding box, float32
+    `SHAPE` in 0..1.
     """
 
     area: float
@@ -38,6 +45,9 @@ class LungStatistics:
     entropy: float
     brightness: float
     spread: float
+    proportion: float
+    cut: float
+    shape: np.ndarray = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -52,23 +62,21 @@ class Verdict:
         return not self.reasons
 
 
-def judge(radiograph: Radiograph, probability: np.ndarray, limits: dict) -> Verdict:
+def judge(radiograph: Radiograph, probability: np.ndarray, gate: dict) -> Verdict:
     """Judge one film from its lung probability, float32 (rows, columns) in 0..1.
 
-    ``limits`` maps a statistic's name to [low, high]; a statistic outside gives a reason.
+    Each of `MEASURES` outside its limits gives a reason. ``gate``: as above.
     """
     statistics = lung_statistics(radiograph.pixels, probability)
+    measures = measure(statistics, gate)
     reasons = list(_said_by_the_file(radiograph))
-    if outside(statistics, limits, "spread"):
+    if _outside(measures, gate, "spread"):
         reasons.append(Message("blank"))
         return Verdict(tuple(reasons), statistics)
-    if outside(statistics, limits, "brightness"):
-        reasons.append(Message("inverted"))
     for name, code in REASONS.items():
-        if outside(statistics, limits, name):
-            low, high = limits[name]
-            value = getattr(statistics, name)
-            reasons.append(Message(code, _percents(value=value, low=low, high=high)))
+        if _outside(measures, gate, name):
+            low, high = gate["limits"][name]
+            reasons.append(Message(code, _percents(value=measures[name], low=low, high=high)))
     return Verdict(tuple(reasons), statistics)
 
 
@@ -78,14 +86,67 @@ REASONS = {
     "symmetry": "lung_symmetry",
     "beside": "lung_position",
     "border": "lung_border",
+    "cut": "lung_cut",
     "entropy": "lung_uncertain",
+    "brightness": "lung_brightness",
+    "distance": "lung_unusual",
 }
+MEASURES = (*REASONS, "spread")
+# What `distance` takes together; the logarithm of a ratio or an amount is the more even.
+TOGETHER = ("area", "symmetry", "entropy", "brightness", "likeness", "proportion")
+LOGARITHMS = ("area", "symmetry", "entropy", "proportion")
+SHAPE = (16, 16)
+FAR = 1e9  # the distance of a film without lungs
 
 
-def outside(statistics: LungStatistics, limits: dict, name: str) -> bool:
-    """Whether a statistic lies outside its limits."""
-    low, high = limits[name]
-    return not low <= asdict(statistics)[name] <= high
+def _outside(measures: dict, gate: dict, name: str) -> bool:
+    low, high = gate["limits"][name]
+    return not low <= measures[name] <= high
+
+
+def passes(measures: dict, gate: dict) -> bool:
+    """Whether every measure lies within its limits."""
+    return not any(_outside(measures, gate, name) for name in MEASURES)
+
+
+def measure(statistics: LungStatistics, gate: dict) -> dict[str, float]:
+    """Every number of the statistics, with ``likeness`` and ``distance`` to ordinary films."""
+    values = {k: v for k, v in asdict(statistics).items() if k != "shape"}
+    values["likeness"] = likeness(statistics.shape, read_shape(gate["shape"]))
+    values["distance"] = distance(values, gate["ordinary"]) if statistics.area else FAR
+    return values
+
+
+def read_shape(rows: list[str]) -> np.ndarray:
+    """The usual pair of lungs from `SHAPE` digits, float32: 9 nearly always lung, 0 never."""
+    return np.array([list(row) for row in rows], np.float32) / 9
+
+
+def write_shape(shape: np.ndarray) -> list[str]:
+    """What `read_shape` reads, of a float32 `SHAPE` in 0..1."""
+    return ["".join(str(round(9 * float(v))) for v in row) for row in shape]
+
+
+def likeness(shape: np.ndarray, usual: np.ndarray) -> float:
+    """Correlation of a pair of lungs with the usual pair, -1..1; 0 where there is none."""
+    a, b = shape - shape.mean(), usual - usual.mean()
+    length = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / length if length else 0.0
+
+
+def together(values: dict[str, float]) -> np.ndarray:
+    """`TOGETHER` as float64 (measure,), those of `LOGARITHMS` as logarithms."""
+    return np.array([np.log(values[n] + 1e-3) if n in LOGARITHMS else values[n] for n in TOGETHER])
+
+
+def distance(values: dict[str, float], ordinary: dict) -> float:
+    """How far a film's lungs lie from those of ordinary films, in standard deviations.
+
+    Mahalanobis's distance (1936) over `TOGETHER`: a film that is somewhat odd in several ways at
+    once is far, also where no single measure is beyond its limits.
+    """
+    step = together(values) - np.array(ordinary["mean"])
+    return float(np.sqrt(max(step @ np.array(ordinary["inverse_covariance"]) @ step, 0.0)))
 
 
 def lung_statistics(film: np.ndarray, probability: np.ndarray) -> LungStatistics:
@@ -94,13 +155,14 @@ def lung_statistics(film: np.ndarray, probability: np.ndarray) -> LungStatistics
     area = int(mask.sum())
     spread = float(film.std())
     if not area:
-        return LungStatistics(0, 0, 0, 0, 0, float("inf"), 0, spread)
-    _, _, sizes, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        nothing = np.zeros(SHAPE, np.float32)
+        return LungStatistics(0, 0, 0, 0, 0, float("inf"), 0, spread, 0, 0, nothing)
+    _, labels, sizes, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
     order = np.argsort(-sizes[1:, cv2.CC_STAT_AREA])[:2] + 1
     areas = sizes[order, cv2.CC_STAT_AREA]
     symmetry = float(areas[1] / areas[0]) if len(areas) == 2 else 0.0
     step = np.subtract(*centres[order]) if len(order) == 2 else np.zeros(2)
-    distance = float(np.hypot(*step))
+    apart = float(np.hypot(*step))
     outline = mask - cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=0)
     edge = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
     p = probability.clip(1e-6, 1 - 1e-6)
@@ -109,12 +171,30 @@ def lung_statistics(film: np.ndarray, probability: np.ndarray) -> LungStatistics
         area=area / mask.size,
         two_largest=float(areas.sum() / area),
         symmetry=symmetry,
-        beside=float(abs(step[0]) / distance) if distance else 0.0,
+        beside=float(abs(step[0]) / apart) if apart else 0.0,
         border=float(edge.sum() / outline.sum()),
         entropy=float(entropy.sum() / outline.sum()),
         brightness=_brightness(film, mask),
         spread=spread,
+        **_pair(np.isin(labels, order), film.shape),
     )
+
+
+def _pair(lungs: np.ndarray, film: tuple[int, int]) -> dict:
+    """Proportion, cut and shape of the lungs, bool (rows, columns), of a film of another size."""
+    rows, columns = (np.flatnonzero(lungs.any(axis)) for axis in (1, 0))
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    box = lungs[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
+    ends = max(lungs[:BORDER].any(0).sum(), lungs[-BORDER:].any(0).sum())
+    stretch = (film[0] / lungs.shape[0]) / (film[1] / lungs.shape[1])
+    return {
+        "proportion": float(height / width * stretch),
+        "cut": float(ends / width),
+        "shape": cv2.resize(box, SHAPE[::-1], interpolation=cv2.INTER_AREA),
+    }
+
+
+BORDER = 3  # rows: a mask often ends just short of the film
 
 
 def _brightness(film: np.ndarray, mask: np.ndarray) -> float:

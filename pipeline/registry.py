@@ -93,6 +93,12 @@ def unseen_films(folder: Path | None = None) -> set[str]:
     return set(path.read_text(encoding="utf-8").split("\n")) if path.is_file() else set()
 
 
+def gate_sha256(folder: Path | None = None) -> str:
+    """Hex sha256 of the quality gate's settings."""
+    gate = json.dumps(read_registry(folder)["gate"], sort_keys=True)
+    return hashlib.sha256(gate.encode()).hexdigest()
+
+
 def file_sha256(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

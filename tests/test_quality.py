@@ -1,26 +1,43 @@
 """The gate: what it lets pass, what it names."""
 
 import io
+import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from matplotlib import cbook
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from pipeline.diagnose import diagnose
+from pipeline.evaluation.drawn_pictures import cut_films
 from pipeline.evaluation.metrics import mask_agreement
 from pipeline.messages import SENTENCES
 from pipeline.phantom import EXAMPLES, Phantom, draw_film, variations
-from pipeline.quality import lung_statistics
+from pipeline.quality import (
+    MEASURES,
+    REASONS,
+    SHAPE,
+    distance,
+    likeness,
+    lung_statistics,
+    measure,
+    passes,
+    read_shape,
+    together,
+    write_shape,
+)
 from pipeline.radiograph import UnreadableRadiograph, read_radiograph
+from pipeline.training.gate import open_gate, set_gate
 from tests.conftest import radiograph_of
 
 
 def codes(film: np.ndarray, predictor, **changes) -> list[str]:
-    from dataclasses import replace
-
     diagnosis = diagnose(replace(radiograph_of(film), **changes), predictor)
     for reason in diagnosis.verdict.reasons:
         assert reason.sentence().endswith(".")
@@ -38,6 +55,83 @@ def test_statistics_of_a_drawn_mask():
     assert statistics.beside == pytest.approx(40 / np.hypot(40, 5))
     assert statistics.border == 0
     assert statistics.spread == 0
+    assert statistics.proportion == pytest.approx(1)
+    assert statistics.cut == 0
+    assert statistics.shape.shape == SHAPE
+    assert statistics.shape[-1].mean() == pytest.approx(40 / 60, abs=0.01)
+
+
+def test_half_a_film_has_wide_lungs_that_run_into_its_border(films):
+    film, lungs = (np.float32(a) for a in films["clear"])
+    whole = lung_statistics(film, lungs / 255)
+    middle = len(film) // 2
+    upper = lung_statistics(film[:middle], cv2.resize(lungs[:middle], (256, 256)) / 255)
+    assert whole.cut == 0
+    assert upper.cut > 0.4
+    assert upper.proportion < 0.8 * whole.proportion
+
+
+def test_the_size_of_the_mask_changes_little(films):
+    film, lungs = (np.float32(a) for a in films["clear"])
+    small = cv2.resize(lungs, (256, 128), interpolation=cv2.INTER_AREA) / 255
+    one, other = lung_statistics(film, lungs / 255), lung_statistics(film, small)
+    assert other.proportion == pytest.approx(one.proportion, rel=0.03)
+    assert likeness(one.shape, other.shape) > 0.98
+
+
+@given(arrays(np.float32, SHAPE, elements=st.floats(0, 1, width=32)))
+def test_a_shape_is_kept_in_digits_and_is_most_like_itself(shape):
+    rows = write_shape(shape)
+    assert {len(row) for row in rows} == {SHAPE[1]}
+    assert np.abs(read_shape(rows) - shape).max() <= 0.5 / 9 + 1e-6
+    assert -1.001 <= likeness(shape, shape[::-1]) <= 1.001
+    if shape.std() > 0.01:
+        assert likeness(shape, shape) == pytest.approx(1, abs=1e-3)
+
+
+def many_statistics(count: int, seed: int = 0) -> list:
+    found = []
+    for phantom in variations(count, seed):
+        film, lungs = draw_film(phantom, 128)
+        sure = cv2.GaussianBlur(lungs, (0, 0), 1.5).astype(np.float32) / 255
+        found.append(lung_statistics(film.astype(np.float32), sure))
+    return found
+
+
+@pytest.fixture(scope="module")
+def drawn_gate():
+    """A gate that is set from drawn films and from the same with their lungs upside down."""
+    films = many_statistics(40)
+    return films, set_gate(films, [replace(s, shape=s.shape[::-1]) for s in films])
+
+
+def test_a_gate_lets_its_own_films_pass_and_no_other(drawn_gate):
+    films, gate = drawn_gate
+    assert json.loads(json.dumps(gate)) == gate
+    assert np.mean([passes(measure(s, gate), gate) for s in films]) > 0.9
+    assert not any(passes(measure(replace(s, shape=s.shape[::-1]), gate), gate) for s in films), (
+        "upside down"
+    )
+    nothing = lung_statistics(np.zeros((64, 64), np.float32), np.zeros((64, 64), np.float32))
+    assert not passes(measure(nothing, gate), gate)
+
+
+def test_distance_grows_from_the_mean_on(drawn_gate):
+    films, gate = drawn_gate
+    values = measure(films[0], gate)
+    here = {"mean": list(together(values)), "inverse_covariance": np.eye(6).tolist()}
+    assert distance(values, here) == 0
+    assert distance(values | {"brightness": values["brightness"] + 2}, here) == pytest.approx(2)
+
+
+def test_an_open_gate_lets_everything_pass():
+    gate = open_gate()
+    assert all(passes(measure(s, gate), gate) for s in many_statistics(2))
+
+
+def test_the_shipped_gate_limits_every_measure(predictor):
+    assert set(predictor.gate["limits"]) == set(MEASURES) == {*REASONS, "spread"}
+    assert set(REASONS.values()) <= set(SENTENCES)
 
 
 def test_mask_at_the_border_and_empty_mask():
@@ -71,6 +165,12 @@ def test_inverted_and_turned_films_are_named(films, predictor):
     assert codes(films["inverted"][0], predictor) == ["inverted"]
     assert codes(np.rot90(film), predictor) == ["turned_left"]
     assert codes(np.rot90(film, -1), predictor) == ["turned_right"]
+    assert codes(np.rot90(film, 2), predictor) == ["upside_down"]
+
+
+def test_half_a_film_gets_no_score(films, predictor):
+    for kind in cut_films(films["clear"][0].astype(np.float32)):
+        assert codes(kind.pixels, predictor), kind.kind
 
 
 def test_what_the_file_says_counts(films, predictor):

@@ -105,7 +105,7 @@ def _score_batches(pairs, predictor: Predictor) -> Iterator[Scored]:
 
 
 def _scored(film: Film, radiograph: Radiograph, answer: Answer, predictor: Predictor) -> Scored:
-    verdict = judge(radiograph, answer.mask_probability, predictor.gate_limits)
+    verdict = judge(radiograph, answer.mask_probability, predictor.gate)
     agreement = None
     if film.mask:
         truth = cv2.imread(str(film.mask), cv2.IMREAD_GRAYSCALE) > 127

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline import registry
-from pipeline.evidence import scores_on_test_films
+from pipeline.evidence import measured_gate, scores_on_test_films
 
 START, END = "<!-- scores -->", "<!-- /scores -->"
 NAMES = {
@@ -12,6 +12,18 @@ NAMES = {
     "specificity": "specificity",
     "accuracy": "accuracy",
     "precision": "precision",
+}
+GATE = {
+    "films": "test films",
+    "turned": "test films, turned or inverted",
+    "cut": "test films, cut to a half",
+    "pictures": "pictures that are no chest film",
+}
+GATE_NAMES = {
+    "inverted": "inverted films",
+    "turned_left": "films with their top to the left",
+    "turned_right": "films with their top to the right",
+    "upside_down": "films on their heads",
 }
 
 
@@ -28,12 +40,17 @@ def score_table(folder: Path | None = None) -> str:
                 f"| {model} | Brier score, ECE | {scores['brier']:.3f}, "
                 f"{scores['ece']:.3f} | | {scores['n']} |"
             )
-            lines.append(_row("gate", "films without a score", scores["abstained"]))
     if scores:
         sets = {"database": scores["segmentation"], **scores["segmentation_by_set"]}
         for name, agreement in sets.items():
             for key in ("dice", "iou", "accuracy"):
                 lines.append(_row(f"U-Net, {name} masks", key, agreement[key]))
+    judged = measured_gate(folder)
+    if judged:
+        refused = {GATE[name]: row for name, row in judged["total"].items()}
+        lines += [_row("gate, without a score", name, row) for name, row in refused.items()]
+        named = {GATE_NAMES[k]: v["named"] for k, v in judged["rows"]["turned"].items()}
+        lines += [_row("gate, rightly named", name, row) for name, row in named.items()]
     return "\n".join(lines)
 
 

@@ -7,14 +7,14 @@
     python -m pipeline.training.release card            the table of scores in weights/README.md
 
 ``unet`` also writes ``test_films.txt``, the names of the films that no model trains on. Threshold,
-operating points, temperature, heatmap method and the gate's limits are chosen on validation films.
+operating points, temperature, heatmap method and the gate are chosen on validation films; the gate
+also on pictures that are no chest film, which ``python -m pipeline.evaluation.not_chest`` fetches.
 Scores are measured afterwards, on test films, by ``python -m pipeline evaluate --part test``.
 """
 
 import argparse
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,25 +23,21 @@ from tqdm import tqdm
 from pipeline import registry
 from pipeline.evaluation.calibration import fit_temperature
 from pipeline.evaluation.curves import operating_thresholds
+from pipeline.evaluation.gate import choosing_half, find_statistics, read_film
 from pipeline.evaluation.heatmaps import judge_heatmaps, rank_methods
 from pipeline.evaluation.metrics import choose_threshold
+from pipeline.evaluation.not_chest import FOLDER as PICTURES
 from pipeline.gradcam import methods_for, raw_map
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.unet import build_unet
 from pipeline.predictor import Predictor
-from pipeline.quality import lung_statistics
-from pipeline.radiograph import read_radiograph
 from pipeline.training.card import write_card
 from pipeline.training.config import load_config
 from pipeline.training.engines import predictor_of
+from pipeline.training.gate import open_gate, set_gate
 from pipeline.training.split import films_of
 from pipeline.training.tasks import ClassificationTask
 from pipeline.training.train import CONFIGS
-
-# Statistics in which only one side is suspicious keep their natural other end.
-ENDS = {"two_largest": (None, 1.0), "symmetry": (None, 1.0), "beside": (None, 1.0)}
-ENDS |= {"border": (0.0, None), "entropy": (0.0, None), "brightness": (-1.0, None)}
-ENDS |= {"spread": (None, 128.0), "area": (None, None)}
 
 
 def release(name: str, run: Path, data: Path) -> None:
@@ -100,53 +96,38 @@ def _decisions(name: str, data: Path) -> dict:
 GOALS = {"light": (0.94, 0.96), "xception": (0.95, 0.986)}
 
 
-# Share of the validation films beyond an end: most for the statistic that tells most.
-TAILS = {"entropy": 0.003, "two_largest": 0.0015}
-TAIL = 0.0005
+def fit_gate(data: Path, pictures: Path) -> None:
+    """Set the gate, see `pipeline.training.gate`, and the heatmaps' colour scales.
 
-
-def fit_gate(data: Path) -> None:
-    """Set the gate's limits and the heatmaps' colour scales from validation films.
-
-    Of each statistic, `TAILS` of the films lie beyond each end. A method's scale ends at the 90th
-    percentile of its maps' maxima over COVID films that the model calls COVID.
+    A method's scale ends at the 90th percentile of its maps' maxima over COVID films of the
+    validation part that the model calls COVID. The gate serves every model for reading.
     """
     folder = registry.weights_folder()
     description = _read(folder)
     films = [film for film in films_of(data, "validation") if film.label]
+    choosing = choosing_half(films, pictures)
+    inside, outside = [], []
     for model in registry.classifiers(every=True):
-        statistics, peaks = _measure(films, Predictor(model))
-        scale = {method: float(np.percentile(values, 90)) for method, values in peaks.items()}
+        predictor = Predictor(model)
+        scale = {m: float(np.percentile(v, 90)) for m, v in _peaks(films, predictor).items()}
         description["models"][model]["cam_scale"] = scale
-    description["gate_limits"] = {name: _limits(name, statistics) for name in ENDS}
+        if predictor.entry.for_reading:
+            inside += find_statistics((read_film(film) for film in films), predictor)
+            outside += find_statistics((picture.pixels for picture in choosing), predictor)
+    description["gate"] = set_gate(inside, outside)
     _write(folder, description)
-    print(json.dumps(description["gate_limits"], indent=1), scale)
 
 
-def _measure(films, predictor: Predictor) -> tuple[list[dict], dict[str, list[float]]]:
+def _peaks(films, predictor: Predictor) -> dict[str, list[float]]:
     methods = methods_for(predictor.architecture.pooled)
-    statistics, peaks = [], {method: [] for method in methods}
-    for film in tqdm(films, desc=predictor.entry.name):
-        pixels = read_radiograph(film.path.read_bytes()).pixels
-        answer = predictor(pixels)
-        statistics.append(asdict(lung_statistics(pixels, answer.mask_probability)))
-        called = answer.probabilities[predictor.covid] >= predictor.entry.threshold
-        if film.label == "COVID" and called:
+    peaks = {method: [] for method in methods}
+    covid = [film for film in films if film.label == "COVID"]
+    for film in tqdm(covid, desc=f"{predictor.entry.name}: maps"):
+        answer = predictor(read_film(film))
+        if answer.probabilities[predictor.covid] >= predictor.entry.threshold:
             for name in methods:
                 peaks[name].append(float(raw_map(name, answer).max()))
-    return statistics, peaks
-
-
-def _limits(name: str, statistics: list[dict]) -> list[float]:
-    values = np.array([row[name] for row in statistics])
-    tail = TAILS.get(name, TAIL)
-    first, last = np.quantile(values, (tail, 1 - tail))
-    margin = 0.05 * (last - first)  # other hospitals' films differ more than these do
-    low, high = ENDS[name]
-    return [
-        round(float(first - margin), 4) if low is None else low,
-        round(float(last + margin), 4) if high is None else high,
-    ]
+    return peaks
 
 
 def choose_cam(data: Path) -> None:
@@ -163,8 +144,7 @@ def choose_cam(data: Path) -> None:
 def _read(folder: Path) -> dict:
     if (folder / "registry.json").is_file():
         return registry.read_registry(folder)
-    open_limits = {name: [-1e9, 1e9] for name in ENDS}
-    return {"equalise_first": True, "gate_limits": open_limits, "models": {}}
+    return {"equalise_first": True, "gate": open_gate(), "models": {}}
 
 
 def _write(folder: Path, description: dict) -> None:
@@ -176,13 +156,14 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["unet", *ARCHITECTURES, "gate", "cam", "card"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path)
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help="for gate, see not_chest")
     arguments = parser.parse_args()
     if arguments.what == "card":
         write_card()
     elif arguments.data is None:
         parser.error("--data is needed")
     elif arguments.what == "gate":
-        fit_gate(arguments.data)
+        fit_gate(arguments.data, arguments.pictures)
     elif arguments.what == "cam":
         choose_cam(arguments.data)
     else:

@@ -1,0 +1,154 @@
+"""What the quality gate lets pass, what it refuses, and what it calls it.
+
+    python -m pipeline.evaluation.not_chest             fetch pictures that are no chest film
+    python -m pipeline evaluate --what gate --data DIR --json weights/gate.json
+
+Films are those of the test part. Pictures that are no chest film are dealt into halves by source,
+so that no source is on both sides: one half helps to set the gate (`pipeline.training.release`),
+the other, the larger, is measured here. Turned, inverted and cut films are of the validation part
+there and of the test part here. Every picture goes the way of a reader's: read as grey pixels,
+judged, and tried inverted and turned where no lungs are found; cut films are only judged.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline import __version__, registry
+from pipeline.diagnose import explain
+from pipeline.evaluation.drawn_pictures import cut_films, draw_pictures, turned_films
+from pipeline.evaluation.metrics import proportion
+from pipeline.evaluation.not_chest import FOLDER, Picture, collect
+from pipeline.predictor import Predictor
+from pipeline.quality import LungStatistics, judge, lung_statistics
+from pipeline.radiograph import Radiograph, read_radiograph
+from pipeline.training.database import Film
+from pipeline.training.split import SEED, films_of
+
+TURNED = 80  # films that are turned, inverted and cut
+
+
+def judge_gate(data: Path, model: str = "light", part: str = "test", pictures: Path = FOLDER):
+    """Tables of what passes, as a dict: ``films``, ``turned``, ``cut``, ``pictures``.
+
+    A row's ``refused`` is a share with its Wilson interval, ``reasons`` counts what was said, and
+    ``named`` is the share of turned and inverted films whose one reason is the right one.
+    ``missing``: packages whose pictures are not there.
+    """
+    gate = _Remembering(Predictor(model))
+    films = [film for film in films_of(data, part) if film.label]
+    collected, missing = collect(pictures)
+    choosing, measuring = deal(collected + draw_pictures())
+    spread = list(map(read_film, _some(films)))
+    by_class = [Picture(f.label, "films", read_film(f)) for f in films]
+    rows = {
+        "films": _table(by_class, gate),
+        "turned": _table((p for film in spread for p in turned_films(film)), gate),
+        "cut": _table((p for film in spread for p in cut_films(film)), gate, explained=False),
+        "pictures": _table(measuring, gate),
+    }
+    return {
+        "what": "gate",
+        "model": model,
+        "unet_sha256": registry.entry("unet").sha256,
+        "gate_sha256": registry.gate_sha256(),
+        "version": __version__,
+        "part": part,
+        "rows": rows,
+        "total": {name: _total(table.values()) for name, table in rows.items()},
+        "groups": {"measured": _groups(measuring), "chosen_with": _groups(choosing)},
+        "missing": missing,
+    }
+
+
+def choosing_half(films: Sequence[Film], pictures: Path = FOLDER) -> list[Picture]:
+    """What the gate may be set with, beside validation films as they are: see above."""
+    spread = list(map(read_film, _some(films)))
+    made = [p for film in spread for make in (turned_films, cut_films) for p in make(film)]
+    return deal(collect(pictures)[0] + draw_pictures())[0] + made
+
+
+def deal(pictures: Sequence[Picture], seed: int = SEED) -> tuple[list[Picture], list[Picture]]:
+    """Whole groups of each kind, in seeded order: at most half of the pictures, and the rest."""
+    sizes = defaultdict(Counter)
+    for picture in pictures:
+        sizes[picture.kind][picture.group] += 1
+    chosen = set()
+    for kind in sorted(sizes):
+        groups = sorted(sizes[kind])
+        np.random.default_rng((seed, *kind.encode())).shuffle(groups)
+        left = sizes[kind].total() // 2
+        for group in groups:
+            if sizes[kind][group] <= left:
+                left -= sizes[kind][group]
+                chosen.add((kind, group))
+    halves = [], []
+    for picture in pictures:
+        halves[(picture.kind, picture.group) not in chosen].append(picture)
+    return halves
+
+
+def find_statistics(films: Iterable[np.ndarray], predictor: Predictor) -> Iterator[LungStatistics]:
+    """Statistics of films, float32 (rows, columns) in 0..255."""
+    for film in tqdm(films, desc=f"{predictor.entry.name}: lungs"):
+        yield lung_statistics(film, predictor.find_lungs(film))
+
+
+def read_film(film: Film) -> np.ndarray:
+    """A film's pixels, float32 (rows, columns) in 0..255."""
+    return read_radiograph(film.path.read_bytes()).pixels
+
+
+def _some(films: Sequence[Film]) -> Sequence[Film]:
+    return films[:: max(1, len(films) // TURNED)][:TURNED]
+
+
+class _Remembering:
+    """A predictor's gate that knows the films it saw last: a turned film turned back is one."""
+
+    def __init__(self, predictor: Predictor):
+        self.gate, self.predictor, self.known = predictor.gate, predictor, {}
+
+    def find_lungs(self, film: np.ndarray) -> np.ndarray:
+        key = film.shape, hash(film.tobytes())
+        if key not in self.known:
+            if len(self.known) >= 8:  # four ways up, each as it is and inverted
+                self.known.pop(next(iter(self.known)))
+            self.known[key] = self.predictor.find_lungs(film)
+        return self.known[key]
+
+
+def _table(pictures: Iterable[Picture], gate: _Remembering, explained=True) -> dict[str, dict]:
+    said = defaultdict(list)
+    for picture in tqdm(pictures, desc="pictures"):
+        radiograph = Radiograph(picture.pixels, "", "")
+        verdict = judge(radiograph, gate.find_lungs(picture.pixels), gate.gate)
+        verdict = explain(radiograph, verdict, gate) if explained else verdict
+        codes = tuple(reason.code for reason in verdict.reasons)
+        said[picture.kind].append((codes, picture.expected))
+    return {kind: _row(answers) for kind, answers in said.items()}
+
+
+def _row(answers: list[tuple]) -> dict:
+    refused = sum(bool(codes) for codes, _ in answers)
+    named = sum(codes == (expected,) for codes, expected in answers)
+    counts = Counter(code for codes, _ in answers for code in codes)
+    return {
+        "refused": proportion(refused, len(answers)),
+        "named": proportion(named, len(answers)) if answers[0][1] else None,
+        "reasons": dict(counts.most_common()),
+    }
+
+
+def _total(rows: Iterable[dict]) -> dict:
+    refused = [row["refused"] for row in rows]
+    n = sum(row["n"] for row in refused)
+    return proportion(sum(round(row["value"] * row["n"]) for row in refused), n)
+
+
+def _groups(pictures: Sequence[Picture]) -> dict[str, list[str]]:
+    kinds = sorted({picture.kind for picture in pictures})
+    return {kind: sorted({p.group for p in pictures if p.kind == kind}) for kind in kinds}
