@@ -76,8 +76,9 @@ def show_scores() -> None:
         if scores:
             rows += [_row(model, name, scores[key]) for key, name in _score_names().items()]
             segmentation = scores["segmentation"]
-            rows.append(_row("U-Net", "Dice", segmentation["dice"]))
-            rows.append(_row("U-Net", _("Pixel accuracy"), segmentation["accuracy"]))
+            unet = f"U-Net ({registry.entry(model).input_size} px)"
+            rows.append(_row(unet, "Dice", segmentation["dice"]))
+            rows.append(_row(unet, _("Pixel accuracy"), segmentation["accuracy"]))
     if not rows:
         show_no_scores()
         return

@@ -30,7 +30,7 @@ GATE_NAMES = {
 def score_table(folder: Path | None = None) -> str:
     """Markdown table of every classifier's scores on test films, and the U-Net's."""
     lines = ["| model | score | value | 95 % interval | n |", "|---|---|---|---|---|"]
-    scores = None
+    masks = []
     for model in registry.classifiers(folder):
         scores = scores_on_test_films(model, folder)
         if scores:
@@ -40,11 +40,14 @@ def score_table(folder: Path | None = None) -> str:
                 f"| {model} | Brier score, ECE | {scores['brier']:.3f}, "
                 f"{scores['ece']:.3f} | | {scores['n']} |"
             )
-    if scores:
-        sets = {"database": scores["segmentation"], **scores["segmentation_by_set"]}
-        for name, agreement in sets.items():
-            for key in ("dice", "iou", "accuracy"):
-                lines.append(_row(f"U-Net, {name} masks", key, agreement[key]))
+            sets = {"database": scores["segmentation"], **scores["segmentation_by_set"]}
+            unet = f"U-Net at {registry.entry(model, folder).input_size} px"
+            masks += [
+                _row(f"{unet}, {name} masks", key, agreement[key])
+                for name, agreement in sets.items()
+                for key in ("dice", "iou", "accuracy")
+            ]
+    lines += masks
     judged = measured_gate(folder)
     if judged:
         refused = {GATE[name]: row for name, row in judged["total"].items()}
