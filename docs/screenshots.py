@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from tests.browsing import chromium, go_to, running_app, settled, window
 
 DOCS = ROOT / "docs"
-HIGHEST = 1250  # pixels of a long page that a README has room for
+HIGHEST = 1450  # pixels of a long page that a README has room for
 MAIN = "[data-testid=stMainBlockContainer]"
 
 
@@ -25,7 +25,8 @@ def keep(page, name: str, first: str = MAIN, last: str = MAIN) -> None:
     """Write docs/NAME.png: the page's middle column, from the first element to the last."""
     settled(page)
     page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
-    page.wait_for_timeout(500)  # sliders and charts glide into place
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1000)  # sliders and charts glide into place
     main, top, end = (page.locator(at).first.bounding_box() for at in (MAIN, first, last))
     edge = 64  # the column's own padding
     height = min(end["y"] + end["height"] - top["y"] + 16, HIGHEST)
@@ -62,7 +63,7 @@ def keep_flows(page) -> None:
     keep(page, "compare", "h1", ".viewer")
     go_to(page, "Work list")
     page.get_by_role("button", name="Try it with synthetic films").click()
-    page.get_by_role("button", name="CSV", exact=True).wait_for(timeout=300_000)
+    page.get_by_role("button", name="CSV", exact=True).wait_for(timeout=1_200_000)
     keep(page, "worklist", "h1", "[data-testid=stDataFrame]")
     go_to(page, "Performance")
     page.locator(".js-plotly-plot").first.wait_for()

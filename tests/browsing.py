@@ -99,14 +99,23 @@ def go_to(page, title: str) -> None:
 
     link = page.get_by_role("link", name=title, exact=True).first  # the menu's
     narrow = page.viewport_size["width"] < 768
-    if narrow and not link.is_visible():
-        page.get_by_test_id("stExpandSidebarButton").click()
+    if narrow:
+        unfold_menu(page)
     link.click()
     expect(page.locator("h1")).to_contain_text(title)
     settled(page)
-    fold = page.get_by_test_id("stSidebarCollapseButton").get_by_role("button")
-    if narrow and fold.is_visible():
-        fold.click()
+    if narrow:
+        fold_menu(page)
+
+
+def unfold_menu(page) -> None:
+    if page.get_by_test_id("stSidebar").get_attribute("data-collapsed") == "true":
+        page.get_by_test_id("stExpandSidebarButton").click()
+
+
+def fold_menu(page) -> None:
+    if page.get_by_test_id("stSidebar").get_attribute("data-collapsed") == "false":
+        page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
 
 
 @contextmanager

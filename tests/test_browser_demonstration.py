@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.browsing import go_to, settled, window
+from tests.browsing import fold_menu, go_to, settled, unfold_menu, window
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
@@ -94,9 +94,9 @@ def test_french_left_and_taken_up_again(browser, server):
         at_step(page, 2, "Poumons, score et seuil", "Lire une radiographie")
         press(page, "Quitter")
         expect(page.locator(".st-key-demonstration")).to_have_count(0)
-        page.get_by_test_id("stExpandSidebarButton").click()
+        unfold_menu(page)
         press(page, "Reprendre la démonstration (2 sur 8)")
-        page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+        fold_menu(page)
         at_step(page, 2, "Poumons, score et seuil", "Lire une radiographie")
         press(page, "Précédent")
         at_step(page, 1, "Un cliché est lu", "Lire une radiographie")
