@@ -33,10 +33,9 @@ from pipeline.models.unet import build_unet
 from pipeline.predictor import Predictor
 from pipeline.training.card import write_card
 from pipeline.training.config import load_config
-from pipeline.training.database import read_database
 from pipeline.training.engines import predictor_of
 from pipeline.training.gate import open_gate, set_gate
-from pipeline.training.split import films_of, split_films
+from pipeline.training.split import films_of
 from pipeline.training.tasks import ClassificationTask
 from pipeline.training.train import CONFIGS
 
@@ -105,8 +104,7 @@ def fit_gate(data: Path, pictures: Path) -> None:
     """
     folder = registry.weights_folder()
     description = _read(folder)
-    parts = split_films(read_database(data))
-    films = [film for film in parts["validation"] if film.label]
+    films = [film for film in films_of(data, "validation") if film.label]
     choosing = choosing_half(films, pictures)
     inside, outside = [], []
     for model in registry.classifiers(every=True):
