@@ -10,6 +10,7 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from pipeline import evidence, registry
 from pipeline.__main__ import main
@@ -76,7 +77,7 @@ def test_reading_of_volumes(tmp_path):
             archive.add(tmp_path / name, f"x/{name}")
     films = list(not_chest.project_volume(tmp_path / "v.inv3"))
     assert len(films) == 12
-    assert films[0].shape == (70, 256)
+    assert films[0].shape == (140, 90), "voxels twice as high as wide"
 
 
 def test_what_cannot_be_had_is_named(tmp_path, monkeypatch):
@@ -89,7 +90,7 @@ def test_what_cannot_be_had_is_named(tmp_path, monkeypatch):
     pictures, missing = collect(tmp_path)
     assert missing == ["x"]
     assert [p.kind for p in pictures] == ["photograph"]
-    assert pictures[0].pixels.shape == (341, 512)
+    assert pictures[0].pixels.shape == (342, 512)
 
     def no_network(*_, **__):
         raise OSError("no network")
@@ -154,3 +155,14 @@ def test_a_table_of_another_gate_is_not_shown(tmp_path):
     assert evidence.measured_gate(tmp_path) is None
     (tmp_path / "gate.json").unlink()
     assert evidence.measured_gate(tmp_path) is None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_has_a_row_for_every_kind_of_picture():
+    page = AppTest.from_file("../app/main.py", default_timeout=60)
+    page.session_state["language"] = "fr"
+    page.run().switch_page("../pages/performance.py").run()
+    assert not page.exception
+    rows = evidence.measured_gate()["rows"]
+    assert len(page.table[-1].value) == sum(len(table) for table in rows.values())
+    assert "échographie" in set(page.table[-1].value["Type d'image"])

@@ -259,7 +259,7 @@ def project_volume(path: Path) -> Iterator[np.ndarray]:
     for angle in range(0, 180, 15):
         turned = rotate(water, angle, axes=(1, 2), reshape=False, order=1)
         film = turned.sum(axis=1)
-        yield cv2.resize(film, (256, round(len(film) * up / aside)))
+        yield cv2.resize(film, (volume.shape[2], round(len(film) * up / aside)))
 
 
 def _shown(picture: np.ndarray) -> np.ndarray:
