@@ -40,7 +40,8 @@ def show_film_at_once(case: inference.Case) -> None:
     """The film alone, while the answer is still being computed."""
     left, *_rest = st.columns(3)
     with left:
-        st.image(views.film_picture(case.radiograph.pixels), caption=_("Film"), width="stretch")
+        film = views.film_picture(case.radiograph.pixels)
+        st.image(film, caption=_("Film"), alt=_("Film"), width="stretch")
 
 
 def show_verdict(case: inference.Case, diagnosis: Diagnosis) -> None:

@@ -167,9 +167,10 @@ def show_examples(found: dict) -> None:
         st.markdown(f"**{class_names()[label]}**")
         for column, (name, brightness, picture) in zip(st.columns(3), row, strict=False):
             with column:
-                caption = _("{name}, mean level {level}: film with mask contour, and masked")
                 level = number(brightness, 0)
-                st.image(picture, caption=caption.format(name=name, level=level), width="stretch")
+                caption = _("{name}, mean level {level}: film with mask contour, and masked")
+                caption = caption.format(name=name, level=level)
+                st.image(picture, caption=caption, alt=caption, width="stretch")
 
 
 @st.cache_data(show_spinner=False)

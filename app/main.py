@@ -21,30 +21,21 @@ for key in ("model", "point", "prevalence", "example"):
     if key in st.session_state:
         st.session_state[key] = st.session_state[key]
 
-sections = {
-    _("Read"): {
-        "diagnose": _("Read a radiograph"),
-        "worklist": _("Work list"),
-        "compare": _("Compare"),
-    },
-    _("Understand"): {
-        "data": _("The data"),
-        "preprocessing": _("Preprocessing"),
-        "bias": _("Why cut out the lungs?"),
-    },
-    _("Judge"): {
-        "performance": _("Performance"),
-        "about": _("About the models"),
-    },
+titles = {
+    "diagnose": _("Read a radiograph"),
+    "worklist": _("Work list"),
+    "compare": _("Compare"),
+    "data": _("The data"),
+    "preprocessing": _("Preprocessing"),
+    "bias": _("Why cut out the lungs?"),
+    "performance": _("Performance"),
+    "about": _("About the models"),
 }
 pages = {
     name: st.Page(ROOT / f"pages/{name}.py", title=title, url_path=name.replace("diagnose", "read"))
-    for titles in sections.values()
     for name, title in titles.items()
 }
-page = st.navigation(
-    {section: [pages[name] for name in titles] for section, titles in sections.items()}
-)
+page = st.navigation(list(pages.values()))  # with headings, Streamlit's list is no valid list
 
 with st.sidebar:
     st.segmented_control(

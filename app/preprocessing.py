@@ -71,7 +71,7 @@ def show_stages(shown: list[Stage]) -> None:
             with column:
                 rows, columns = stage.pixels.shape
                 caption = f"{names[stage.name]} ({rows} × {columns})"
-                st.image(views.picture(stage), caption=caption, width="stretch")
+                st.image(views.picture(stage), caption=caption, alt=caption, width="stretch")
                 st.plotly_chart(
                     views.level_chart(stage, words),
                     key=f"levels_{stage.name}",
@@ -190,7 +190,7 @@ def _show_layer(diagnosis: Diagnosis, node: Node) -> None:
     if output.ndim == 1:
         st.bar_chart(output, x_label=_("Unit"), y_label=_("Value"))
         return
-    st.image(views.channel_grid(output), width="stretch")
+    st.image(views.channel_grid(output), alt=node.name, width="stretch")
     st.caption(
         _(
             "Channels 1 to {count} of {all}, each from its 1st percentile (dark) to its 99th."

@@ -19,6 +19,7 @@ ENGLISH = {
     "list": "Work list",
     "start": "Read the films (1)",
     "compare": "Compare",
+    "films": "Two films of one patient",
     "data": "The data",
     "preprocessing": "Preprocessing",
     "bias": "Why cut out the lungs?",
@@ -32,6 +33,7 @@ FRENCH = {
     "list": "Liste de travail",
     "start": "Lire les clichés (1)",
     "compare": "Comparer",
+    "films": "Deux clichés d'un patient",
     "data": "Les données",
     "preprocessing": "Prétraitement",
     "bias": "Pourquoi découper les poumons ?",
@@ -53,7 +55,12 @@ def every_page(page, words: dict, film: bytes):
         settled(page)
     yield "read, with a film"
     go_to(page, words["compare"])
+    expect(page.locator(".viewer[data-zoom] canvas")).to_have_count(3)
+    settled(page)
+    yield "compare, with two models"
+    page.get_by_text(words["films"], exact=True).click()
     expect(page.locator(".viewer[data-zoom] canvas")).to_have_count(2)
+    settled(page)
     yield "compare, with two films"
     go_to(page, words["list"])
     yield "work list, empty"
