@@ -14,7 +14,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.browsing import chromium, go_to, running_app, settled, window
+from app.views.film import colours
+from tests.browsing import chromium, go_to, pick, running_app, settled, window
 
 DOCS = ROOT / "docs"
 HIGHEST = 1450  # pixels of a long page that a README has room for
@@ -33,16 +34,21 @@ def keep(page, name: str, first: str = MAIN, last: str = MAIN) -> None:
     left, width = main["x"] + edge, main["width"] - 2 * edge
     clip = {"x": left, "y": top["y"] - 8, "width": width, "height": height}
     picture = Image.open(BytesIO(page.screenshot(clip=clip))).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(DOCS / f"{name}.png", optimize=True)
+    _few_colours(picture).save(DOCS / f"{name}.png", optimize=True)
 
 
-def read(page, example: str) -> None:
-    settled(page)
-    page.get_by_text(example, exact=True).click()
-    page.locator(".viewer[data-zoom]").wait_for()
+def _few_colours(picture: Image.Image) -> Image.Image:
+    """The greys of films, the colours of heatmaps, and what else there is: 256 in all."""
+    greys = [level for grey in range(0, 256, 2) for level in (grey, grey, grey)]
+    heat = [level for i in range(0, 256, 8) for level in colours()["sequential"][3 * i : 3 * i + 3]]
+    others = picture.quantize(96).getpalette()[: 3 * 96]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(greys + heat + others)
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
-def keep_reading(page, name: str) -> None:
+def keep_reading(page, example: str, name: str) -> None:
+    pick(page, example)
     keep(page, name, "h1", ".viewer")
 
 
@@ -56,8 +62,7 @@ def keep_flows(page) -> None:
     page.get_by_text("Lungs, score and threshold").wait_for()
     keep(page, "demonstration", ".st-key-demonstration", ".viewer")
     page.get_by_role("button", name="Leave").click()
-    read(page, "With opacities")
-    keep_reading(page, "read")
+    keep_reading(page, "With opacities", "read")
     go_to(page, "Compare")
     page.locator(".viewer[data-zoom]").wait_for()
     keep(page, "compare", "h1", ".viewer")
@@ -76,11 +81,9 @@ def main() -> None:
         with window(browser, address, **tall) as page:
             keep_flows(page)
         with window(browser, address, color_scheme="dark", **tall) as page:
-            read(page, "With opacities")
-            keep_reading(page, "read-dark")
+            keep_reading(page, "With opacities", "read-dark")
         with window(browser, address, "fr-FR", **tall) as page:
-            read(page, "Avec opacités")
-            keep_reading(page, "read-french")
+            keep_reading(page, "Avec opacités", "read-french")
 
 
 if __name__ == "__main__":

@@ -93,6 +93,22 @@ def settled(page) -> None:
     expect(page.locator("[data-stale=true]")).to_have_count(0)
 
 
+def pick(page, example: str) -> None:
+    """Choose a synthetic film and wait until its pictures have taken the place of others."""
+    settled(page)
+    film = page.locator(".viewer[data-zoom] canvas").first
+    before = film.evaluate(PIXELS) if film.count() else None
+    page.get_by_text(example, exact=True).click()
+    for _ in range(PATIENCE // 200):
+        if film.evaluate(PIXELS) != before:
+            return settled(page)
+        page.wait_for_timeout(200)
+    raise AssertionError(f"the film {example} never appears")
+
+
+PIXELS = "canvas => canvas.toDataURL()"
+
+
 def go_to(page, title: str) -> None:
     """Open a page from the menu; where the menu is folded away, it is unfolded and folded again."""
     from playwright.sync_api import expect

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.browsing import drop, go_to, settled, upload, window
+from tests.browsing import drop, go_to, pick, settled, upload, window
 
 playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -50,9 +50,7 @@ def every_page(page, words: dict, film: bytes):
     yield "compare, empty"
     go_to(page, words["read"])
     for example in ("another", "example"):
-        page.get_by_text(words[example], exact=True).click()
-        expect(page.locator(".viewer[data-zoom]")).to_be_visible()
-        settled(page)
+        pick(page, words[example])
     yield "read, with a film"
     go_to(page, words["compare"])
     expect(page.locator(".viewer[data-zoom] canvas")).to_have_count(3)

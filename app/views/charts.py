@@ -22,11 +22,10 @@ def roc_chart(roc: dict, points: dict[str, tuple[float, float]], words: dict) ->
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name=words["chance"]
     )
-    marks = ("circle", "diamond", "square", "x", "triangle-up", "star")
-    for mark, (name, (x, y)) in zip(marks, points.items(), strict=False):
-        figure.add_scatter(
-            x=[x], y=[y], mode="markers", name=name, marker={"symbol": mark, "size": 12}
-        )
+    marks = (("circle", ORANGE), ("diamond", GREEN))
+    for (mark, colour), (name, (x, y)) in zip(marks, points.items(), strict=False):
+        marker = {"symbol": mark, "size": 12, "color": colour}
+        figure.add_scatter(x=[x], y=[y], mode="markers", name=name, marker=marker)
     return _labelled(figure, words["fpr"], words["tpr"], words["roc"])
 
 
