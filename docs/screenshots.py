@@ -2,7 +2,7 @@
 
     make screenshots
 
-Each is an element of a page, or its upper part, with a palette of 256 colours.
+Each is a page's middle column from one element to another, with a palette of 256 colours.
 """
 
 import sys
@@ -18,11 +18,10 @@ from app.views.film import colours
 from tests.browsing import chromium, go_to, pick, running_app, settled, window
 
 DOCS = ROOT / "docs"
-HIGHEST = 1450  # pixels of a long page that a README has room for
 MAIN = "[data-testid=stMainBlockContainer]"
 
 
-def keep(page, name: str, first: str = MAIN, last: str = MAIN) -> None:
+def keep(page, name: str, first: str, last: str) -> None:
     """Write docs/NAME.png: the page's middle column, from the first element to the last."""
     settled(page)
     page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
@@ -30,7 +29,7 @@ def keep(page, name: str, first: str = MAIN, last: str = MAIN) -> None:
     page.wait_for_timeout(1000)  # sliders and charts glide into place
     main, top, end = (page.locator(at).first.bounding_box() for at in (MAIN, first, last))
     edge = 64  # the column's own padding
-    height = min(end["y"] + end["height"] - top["y"] + 16, HIGHEST)
+    height = end["y"] + end["height"] - top["y"] + 16
     left, width = main["x"] + edge, main["width"] - 2 * edge
     clip = {"x": left, "y": top["y"] - 8, "width": width, "height": height}
     picture = Image.open(BytesIO(page.screenshot(clip=clip))).convert("RGB")
@@ -72,7 +71,7 @@ def keep_flows(page) -> None:
     keep(page, "worklist", "h1", "[data-testid=stDataFrame]")
     go_to(page, "Performance")
     page.locator(".js-plotly-plot").first.wait_for()
-    keep(page, "performance", "h1")
+    keep(page, "performance", "h1", "[data-testid=stPlotlyChart] >> nth=1")
 
 
 def main() -> None:
