@@ -5,9 +5,11 @@ import streamlit as st
 _mount = st.components.v2.component(
     "pulmoscope_before_after",
     html="""
-<div class="pair"><img class="under"><img class="over"><i class="edge"></i></div>
-<label><span class="name"></span><input type="range" min="0" max="100" value="50"></label>
-<p class="ends"><span class="left"></span><span class="right"></span></p>
+<div class="all" hidden>
+  <div class="pair"><img class="under" alt=""><img class="over" alt=""><i class="edge"></i></div>
+  <label><span class="name"></span><input type="range" min="0" max="100" value="50"></label>
+  <p class="ends"><span class="left"></span><span class="right"></span></p>
+</div>
 """,
     css="""
 :host, .pair, label, .ends { font-family: var(--st-font); color: var(--st-text-color); }
@@ -35,6 +37,7 @@ export default function ({ parentElement, data }) {
   find(".name").textContent = data.words.slider;
   slider.oninput = cut;
   cut();
+  find(".all").hidden = false;  // until now there was nothing to see and nothing had a name
 }
 """,
 )
