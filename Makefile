@@ -6,7 +6,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .PHONY: app test lint screenshots lock check clean
 
 app: .venv/app check
-	$(BIN)/streamlit run app/main.py --server.headless $(or $(HEADLESS),false)
+	$(BIN)/streamlit run app/server.py --server.headless $(or $(HEADLESS),false)
 
 test: .venv/dev lint
 	$(BIN)/python -m pytest

@@ -62,14 +62,12 @@ def paint_on(case: inference.Case) -> np.ndarray:
 
 def ask(case: inference.Case, painted: np.ndarray, names: list[str]) -> dict[str, tuple]:
     """Every model's answer to the film and to the painted film."""
-    from pipeline.diagnose import diagnose
-
     radiograph = replace(case.radiograph, pixels=painted, sha256="painted")
     with st.spinner(_("Finding the lungs and computing the score …")):
         return {
             name: (
                 inference.diagnosis_of(case, name),
-                diagnose(radiograph, inference.prepare(name).result()),
+                inference.ask(radiograph, name),
             )
             for name in names
         }

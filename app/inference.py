@@ -1,21 +1,31 @@
-"""Cached models, and the cases of one reader's session.
+"""The models' answers, and the cases of one reader's session.
 
 Nothing here writes a film anywhere: cases live in the session's memory and end with it.
 """
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import streamlit as st
+from starlette.formparsers import MultiPartParser
+from streamlit.runtime.scriptrunner import RerunException, StopException, get_script_run_ctx
 
+from app.language import gettext as _
 from pipeline import registry
 from pipeline.messages import Message
 from pipeline.phantom import EXAMPLES, draw_film
 from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
+from pipeline.serving import Ticket, service
+
+PAUSE = 0.2  # seconds between two looks at the queue
+
+# What is uploaded stays in memory: above a megabyte it would be spooled to a temporary file.
+MultiPartParser.spool_max_size = 2**40
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,29 +42,68 @@ class Case:
     truth: str | None = None
     source: bytes | None = None
     answers: dict = field(default_factory=dict)
+    tickets: dict[str, Ticket] = field(default_factory=dict)
 
 
-@st.cache_resource(show_spinner=False)
 def prepare(model: str) -> Future:
-    """Start to load and trace a model, once per server, while the reader looks for a film."""
-    return ThreadPoolExecutor(1, thread_name_prefix=model).submit(_load, model)
-
-
-def _load(model: str):
-    from pipeline.predictor import Predictor
-
-    predictor = Predictor(model)
-    predictor(np.zeros((64, 64), np.float32))  # trace before the first film waits for it
-    return predictor
+    """Start to load a model, once per server, while the reader looks for a film."""
+    return service().models.prepare(model)
 
 
 def diagnosis_of(case: Case, model: str):
-    """The case's answer by a model; computed once."""
-    if model not in case.answers:
-        from pipeline.diagnose import diagnose
+    """The case's answer by a model; computed once, and waited for by all who ask meanwhile.
 
-        case.answers[model] = diagnose(case.radiograph, prepare(model).result())
+    While other films come first, the page says how many. Raises NoAnswer or WeightsError.
+    """
+    if model not in case.answers:
+        ticket = case.tickets.get(model)
+        if ticket is None:
+            ticket = service().submit(owner(), case.radiograph, model)
+            case.tickets[model] = ticket
+        case.answers[model] = _wait(ticket, case, model)
     return case.answers[model]
+
+
+def ask(radiograph: Radiograph, model: str):
+    """A model's answer to a film that is no case of the session. Raises as `diagnosis_of`."""
+    return _wait(service().submit(owner(), radiograph, model))
+
+
+def list_asker(model: str):
+    """How a work list asks: in the queue, under a name of its own, and waiting for a place."""
+    name = f"list:{uuid4()}"
+
+    def answer(stop, radiograph, _predictor):
+        return service().ask(name, radiograph, model, given_up=stop.is_set, insist=True)
+
+    return answer
+
+
+def _wait(ticket: Ticket, case: Case | None = None, model: str = ""):
+    place = st.empty()
+    try:
+        while not ticket.wait(PAUSE):
+            if ticket.ahead:
+                place.caption(_("Films that come first: {count}").format(count=ticket.ahead))
+            else:
+                place.empty()  # Streamlit ends the script here, when the reader has gone
+        place.empty()
+    except RerunException:
+        if case is None:
+            ticket.cancel()
+        raise  # the reader has touched something: the film keeps its place
+    except StopException:
+        ticket.cancel()
+        raise
+    if case is not None:
+        case.tickets.pop(model, None)
+    return ticket.result()
+
+
+def owner() -> str:
+    """Under which name the session's films wait."""
+    context = get_script_run_ctx()
+    return f"page:{context.session_id if context else 'none'}"
 
 
 def is_answered(case: Case, model: str) -> bool:
@@ -113,7 +162,7 @@ def example(name: str) -> Case:
 
 @cache
 def _example(name: str) -> Radiograph:
-    film, _ = draw_film(EXAMPLES[name])
+    film, _mask = draw_film(EXAMPLES[name])
     return Radiograph(film.astype(np.float32), f"synthetic-{name}", "synthetic")
 
 
@@ -143,7 +192,7 @@ def repair(case: Case, code: str) -> None:
     film = case.radiograph
     pixels = np.ascontiguousarray(REPAIRS[code](film.pixels))
     repaired = replace(film, pixels=pixels, sha256=f"{film.sha256}-{code}")
-    open_case(replace(case, radiograph=repaired, answers={}))
+    open_case(replace(case, radiograph=repaired, answers={}, tickets={}))
 
 
 @st.cache_resource(show_spinner=False)

@@ -9,9 +9,11 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st
 
-from app import demonstration
+from app import demonstration, sign_in
 from app.language import LANGUAGES, current
 from app.language import gettext as _
+from pipeline.registry import WeightsError
+from pipeline.serving import NoAnswer
 
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
 st.html(ROOT / "app/frame.css")
@@ -51,5 +53,10 @@ st.warning(
     _("**Not for diagnostic use.** A research demonstration: no decision may rest on it."),
     icon=":material/warning:",
 )
+sign_in.require()
 demonstration.show(next(name for name, one in pages.items() if one == page))
-page.run()
+try:
+    page.run()
+except (NoAnswer, WeightsError) as error:
+    st.error(error.message.sentence(_), icon=":material/error:")
+    st.button(_("Try again"), icon=":material/refresh:")

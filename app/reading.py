@@ -7,6 +7,7 @@ from app.language import gettext as _
 from app.names import model_names
 from pipeline import registry
 from pipeline.phantom import EXAMPLES
+from pipeline.registry import WeightsError
 
 
 def take_films() -> None:
@@ -81,6 +82,8 @@ def choose_model(key: str = "model") -> str:
         ),
     }
     names = registry.classifiers()
+    if not names:
+        raise WeightsError("weights_missing", file="light.weights.h5")
     return st.radio(
         _("Model"),
         names,

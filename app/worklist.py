@@ -95,7 +95,9 @@ def start_synthetic(model: str) -> None:
 def _start(sources: list, model: str) -> None:
     if is_running():
         return
-    st.session_state["worklist"] = WorkList(sources, inference.prepare(model))
+    st.session_state["worklist"] = WorkList(
+        sources, inference.prepare(model), inference.list_asker(model)
+    )
     st.session_state.pop("worklist_waiting", None)
     st.session_state["worklist_turn"] = st.session_state.get("worklist_turn", 0) + 1
 

@@ -53,22 +53,41 @@ def diagnose(
     ``threshold``: COVID score from which a film is called positive, 0..1; ``cam``: a method of
     `pipeline.gradcam.methods_for`. Both default to what the registry says of the model.
     """
+    return diagnose_many([radiograph], predictor, threshold, cam)[0]
+
+
+def diagnose_many(
+    radiographs: list[Radiograph],
+    predictor: Predictor,
+    threshold: float | None = None,
+    cam: str | None = None,
+) -> list[Diagnosis]:
+    """Ask a model about films of one size in one forward pass, see `diagnose`.
+
+    Every film's ``seconds`` are those of the pass that it shared.
+    """
     started = time.perf_counter()
-    answer = predictor(radiograph.pixels)
-    verdict = judge(radiograph, answer.mask_probability, predictor.gate)
-    verdict = explain(radiograph, verdict, predictor)
+    answers = predictor.many(np.stack([radiograph.pixels for radiograph in radiographs]))
     entry, looks = predictor.entry, predictor.architecture
-    return Diagnosis(
-        radiograph=radiograph,
-        answer=answer,
-        verdict=verdict,
-        model=entry.name,
-        weights_sha256=entry.sha256,
-        unet_sha256=predictor.unet_entry.sha256,
-        threshold=entry.threshold if threshold is None else threshold,
-        geometry=(looks.stride, looks.offset, entry.input_size),
-        covid=predictor.covid,
-        cam=cam or entry.cam,
-        cam_scale=entry.cam_scale,
-        seconds=time.perf_counter() - started,
-    )
+    judged = []
+    for radiograph, answer in zip(radiographs, answers, strict=True):
+        verdict = judge(radiograph, answer.mask_probability, predictor.gate)
+        judged.append(explain(radiograph, verdict, predictor))
+    seconds = time.perf_counter() - started
+    return [
+        Diagnosis(
+            radiograph=radiograph,
+            answer=answer,
+            verdict=verdict,
+            model=entry.name,
+            weights_sha256=entry.sha256,
+            unet_sha256=predictor.unet_entry.sha256,
+            threshold=entry.threshold if threshold is None else threshold,
+            geometry=(looks.stride, looks.offset, entry.input_size),
+            covid=predictor.covid,
+            cam=cam or entry.cam,
+            cam_scale=entry.cam_scale,
+            seconds=seconds,
+        )
+        for radiograph, answer, verdict in zip(radiographs, answers, judged, strict=True)
+    ]

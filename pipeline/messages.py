@@ -36,6 +36,18 @@ SENTENCES = {
     "list_full": "A list holds at most {films} films and {megabytes} MB. Left out: {count}. Read the rest in another list.",
     "film_failed": "Reading this film failed for a reason we did not foresee: try it again by itself, and report it if it fails again.",
     "no_model": "The model cannot be loaded, so no film was read: ask who runs this server to check the weights.",
+    # Nobody can answer just now: the weights, or too many films at once.
+    "weights_missing": "The weights file {file} is missing: whoever runs this server restores it from the repository's folder weights/.",
+    "weights_differ": "The weights file {file} is not the one that registry.json describes (its sha256 differs): whoever runs this server restores it from the repository's folder weights/.",
+    "weights_registry": "The list of models, {file}, is missing or damaged: whoever runs this server restores it from the repository's folder weights/.",
+    "model_unknown": "There is no model {model}: choose one of {known}.",
+    "model_failed": "The model {model} cannot be loaded: whoever runs this server finds the reason in its log.",
+    "queue_full": "Too many films are waiting ({count}): try again in a minute.",
+    "queue_patience": "No answer came within {seconds} s, because many films are waiting: try again.",
+    "worker_failed": "Reading this film was interrupted twice: try another film, and report it if that works.",
+    "upload_large": "The file is larger than {megabytes} MB: reduce the film's size and send it again.",
+    "token_needed": "This server asks for a sign-in: send a token of its OpenID provider as 'Authorization: Bearer TOKEN'.",
+    "stopping": "The server is stopping: try again in a minute.",
     # The film is read, but no DICOM objects can be made.
     "dicom_only": "The film is no DICOM file: DICOM objects can be made of DICOM films only.",
     "dicom_no_reference": "The DICOM file names no study, series or instance: there is nothing that DICOM objects could refer to. Export the film again from the archive.",

@@ -6,12 +6,19 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.messages import Message
+
 ROOT = Path(__file__).resolve().parent.parent
 TEST_FILMS = "test_films.txt"
 
 
 class WeightsError(RuntimeError):
-    """The weights are missing or are not the ones that the registry describes."""
+    """The weights are missing or are not those of the registry; ``message`` says which and what
+    to do."""
+
+    def __init__(self, code: str, **values):
+        self.message = Message(code, values)
+        super().__init__(self.message.sentence())
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Entry:
 
     ``threshold`` is the one that the app starts with, ``operating_points`` gives others by name,
     ``temperature`` calibrates the score, see `pipeline.evaluation.calibration`; all three are
-    chosen on validation films. ``training`` is shown as it is.
+    chosen on validation films. ``canary``: see `pipeline.canary`. ``training`` is shown as it is.
     """
 
     name: str
@@ -35,6 +42,7 @@ class Entry:
     temperature: float = 1.0
     cam: str = "gradcam"
     cam_scale: dict | None = None
+    canary: float | None = None
     training: dict | None = None
 
     def is_available(self) -> bool:
@@ -44,12 +52,9 @@ class Entry:
     def checked_file(self) -> Path:
         """The weights file, after its sha256 was compared. Raises WeightsError."""
         if not self.file.is_file():
-            raise WeightsError(f"{self.file} is missing: fetch the repository's weights/ folder.")
+            raise WeightsError("weights_missing", file=self.file.name)
         if file_sha256(self.file) != self.sha256:
-            raise WeightsError(
-                f"{self.file} is not the file that registry.json describes (its sha256 differs): "
-                "restore it from the repository."
-            )
+            raise WeightsError("weights_differ", file=self.file.name)
         return self.file
 
 
@@ -64,7 +69,7 @@ def read_registry(folder: Path | None = None) -> dict:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}") from error
+        raise WeightsError("weights_registry", file=path.name) from error
 
 
 def entry(name: str, folder: Path | None = None) -> Entry:
@@ -72,7 +77,7 @@ def entry(name: str, folder: Path | None = None) -> Entry:
     folder = folder or weights_folder()
     models = read_registry(folder)["models"]
     if name not in models:
-        raise WeightsError(f"the registry knows no model {name!r}: choose from {sorted(models)}.")
+        raise WeightsError("model_unknown", model=name, known=", ".join(sorted(models)))
     values = dict(models[name])
     values["file"] = folder / values["file"]
     values["labels"] = tuple(values.get("labels", ()))

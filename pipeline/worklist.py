@@ -1,7 +1,7 @@
 """Many films, one after the other: a row for each, whatever happens to the others.
 
-Films go through the graph one by one, so that a row says exactly what `diagnose` says of the film
-alone. A batch would differ in the seventh digit, and on a CPU it is no faster.
+A list hands in one film at a time, so that a row says what `diagnose` says of the film alone; where
+a server's queue puts it into one pass with other readers' films, the seventh digit may differ.
 
 What a list holds in memory: at most `MAX_HELD_MB` of dropped files (a ZIP stays packed), and per
 film a thumbnail and a record; one film is unpacked and decoded at a time.
@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,8 @@ import numpy as np
 from pipeline.archive import MAX_FILMS, MEGABYTE, Source, files_in, is_archive
 from pipeline.messages import Message
 from pipeline.phantom import EXAMPLES, draw_film
-from pipeline.radiograph import UnreadableRadiograph, read_radiograph
+from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
+from pipeline.serving import NoAnswer
 
 MAX_HELD_MB = 256
 THUMBNAIL_SIDE = 96
@@ -93,18 +94,22 @@ def _draw(name: str) -> bytes:
     return cv2.imencode(".png", draw_film(EXAMPLES[name])[0])[1].tobytes()
 
 
-def read_row(source: Source, predictor) -> Row:
-    """Read and diagnose one file; nothing escapes, a failure is a row with its sentence."""
+def _ask_alone(radiograph: Radiograph, predictor):
     from pipeline.diagnose import diagnose
 
+    return diagnose(radiograph, predictor)
+
+
+def read_row(source: Source, predictor, ask: Callable = _ask_alone) -> Row:
+    """Read and diagnose one file; nothing escapes, a failure is a row with its sentence."""
     sha256 = None
     try:
         data = source.read()
         sha256 = hashlib.sha256(data).hexdigest()
-        diagnosis = diagnose(read_radiograph(data), predictor)
+        diagnosis = ask(read_radiograph(data), predictor)
         thumbnail = _thumbnail(diagnosis.radiograph.pixels)
         return Row(source, diagnosis.as_dict(), diagnosis.verdict.reasons, thumbnail)
-    except UnreadableRadiograph as error:
+    except (UnreadableRadiograph, NoAnswer) as error:
         message = error.message
     except Exception as error:  # one film must not stop the rest
         # The kind only: the text of an error may hold what the film says of a patient.
@@ -157,16 +162,18 @@ def _end_all() -> None:
 class WorkList:
     """Sources that a thread of its own reads, until it is done, cancelled or forgotten.
 
-    ``predictor``: the future of a `Predictor`, which may still be loading.
+    ``predictor``: the future of a `Predictor`, which may still be loading. ``ask``: the event
+    "nobody waits any more", film and predictor to a `Diagnosis`; by default the predictor is
+    asked directly, without a queue.
     """
 
-    def __init__(self, sources: list[Source], predictor: Future):
+    def __init__(self, sources: list[Source], predictor: Future, ask: Callable | None = None):
         self.total = len(sources)
         self._progress = _Progress()
         # The thread does not know the list: when a session ends, nobody does, and it stops.
         weakref.finalize(self, self._progress.stop.set)
         self._progress.thread = threading.Thread(
-            target=_read_all, args=(sources, predictor, self._progress), daemon=True
+            target=_read_all, args=(sources, predictor, self._progress, ask), daemon=True
         )
         self._progress.thread.start()
         _lists.add(self._progress)
@@ -206,7 +213,9 @@ class WorkList:
         return (time.monotonic() - self._progress.began) / done * (self.total - done)
 
 
-def _read_all(sources: list[Source], loading: Future, progress: _Progress) -> None:
+def _read_all(
+    sources: list[Source], loading: Future, progress: _Progress, ask: Callable | None
+) -> None:
     while not loading.done():
         if progress.stop.wait(0.1):
             return
@@ -214,10 +223,13 @@ def _read_all(sources: list[Source], loading: Future, progress: _Progress) -> No
         predictor = loading.result()
     except Exception as error:  # missing or damaged weights, no memory
         logging.getLogger(__name__).error("no model: %s", type(error).__name__)
-        progress.problem = Message("no_model")
+        progress.problem = getattr(error, "message", Message("no_model"))
         return
     progress.began = time.monotonic()
     for source in sources:
         if progress.stop.is_set():
             return
-        progress.rows.append(read_row(source, predictor))
+        row = read_row(source, predictor, partial(ask, progress.stop) if ask else _ask_alone)
+        if row.reasons and row.reasons[0].code == "stopping":
+            return
+        progress.rows.append(row)

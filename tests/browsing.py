@@ -30,7 +30,7 @@ def running_app(log: Path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.headless=true"]
+    command = [sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.headless=true"]
     options = [f"--server.port={port}", "--server.address=127.0.0.1"]
     environment = {k: v for k, v in os.environ.items() if k != "PULMOSCOPE_DATA"}
     log.parent.mkdir(exist_ok=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import registry
+from pipeline import canary, registry
 from pipeline.evaluation.calibration import fit_temperature
 from pipeline.evaluation.curves import operating_thresholds
 from pipeline.evaluation.gate import choosing_half, find_statistics, read_film
@@ -71,6 +71,15 @@ def release(name: str, run: Path, data: Path) -> None:
         entry["threshold"] = 0.5
         _write(folder, description)
         entry |= _decisions(name, data)
+    _write(folder, description)
+    set_canaries(folder)
+
+
+def set_canaries(folder: Path) -> None:
+    """What each model says of the canary film, see `pipeline.canary`."""
+    description = _read(folder)
+    for model in registry.classifiers(every=True):
+        description["models"][model]["canary"] = round(canary.score(Predictor(model)), 5)
     _write(folder, description)
 
 

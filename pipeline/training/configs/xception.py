@@ -2,8 +2,9 @@
 
     python -m pipeline train xception --data DIR
 
-From scratch, on films masked by the shipped U-Net: half size first, then full size, and once more. Scores: see
-weights/README.md. ``init="imagenet"`` starts from the trunk that Keras offers for download.
+From scratch, on films masked by the shipped U-Net: half size first, then full size, and once more.
+Scores: see weights/README.md. ``init="imagenet"`` starts from the trunk that Keras offers for
+download.
 """
 
 from pipeline.training.config import Stage, TrainingConfig
