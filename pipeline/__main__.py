@@ -1,4 +1,4 @@
-"""The command line: diagnose, train, evaluate, bench, explore."""
+"""The command line: diagnose, train, evaluate, bench, explore, export."""
 
 import argparse
 import contextlib
@@ -107,6 +107,14 @@ def _explore(options) -> None:
     _report(explore(options.data), options.json)
 
 
+def _export(options) -> None:
+    with _without_chatter():
+        from pipeline.export import export
+
+        export(options.model, options.format, options.out)
+    print(options.out)
+
+
 def _report(result: dict, path: Path | None) -> None:
     text = json.dumps(result, indent=1)
     print(text)
@@ -161,6 +169,11 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
     add.add_argument("--json", type=Path, metavar="FILE")
     add.set_defaults(run=_explore)
+    add = commands.add_parser("export", help="the whole graph for other programs")
+    add.add_argument("--model", choices=("light", "xception"), default="light")
+    add.add_argument("--format", choices=("savedmodel", "onnx"), required=True)
+    add.add_argument("--out", type=Path, required=True, metavar="PATH", help="folder or .onnx file")
+    add.set_defaults(run=_export)
     return parser
 
 

@@ -24,6 +24,7 @@ def build_graph(
     equalise_first: bool = True,
     over: str = "image",
     masked: bool = True,
+    resize: keras.Layer | None = None,
 ) -> keras.Model:
     """Join the U-Net and a classifier into one model that starts from the raw film.
 
@@ -37,7 +38,8 @@ def build_graph(
 
     ``equalise_first`` puts a HistNorm before the U-Net, which makes the mask independent of the
     exposure. ``over`` is the HistNorm's before the classifier, see there. A classifier that is not
-    ``masked`` is shown the whole film in 0..255 instead.
+    ``masked`` is shown the whole film in 0..255 instead. ``resize`` takes the place of Keras's own
+    resizing layer.
     """
     trunk = keras.Model(
         classifier.input,
@@ -46,7 +48,8 @@ def build_graph(
     )
     raw = keras.Input((None, None, 1), name="film")
     # Antialiased: a film of 3,000 rows must look as the training films did, shrunk by area.
-    resized = layers.Resizing(size, size, antialias=True, name="resize")(raw)
+    resize = resize or layers.Resizing(size, size, antialias=True, name="resize")
+    resized = resize(raw)
     film = layers.Rescaling(1 / 255, name="rescale")(resized)
     seen = HistNorm(name="equalise_film")(film) if equalise_first else film
     probability = unet(seen, training=False)

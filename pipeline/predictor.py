@@ -27,12 +27,12 @@ class Predictor:
         common = registry.read_registry(folder)
         self.gate = common["gate"]
         self.architecture = ARCHITECTURES[name]
-        unet, self.classifier = build_unet(), self.architecture.build()
-        unet.load_weights(self.unet_entry.checked_file())
+        self.unet, self.classifier = build_unet(), self.architecture.build()
+        self.unet.load_weights(self.unet_entry.checked_file())
         self.classifier.load_weights(self.entry.checked_file())
         layer = self.architecture.last_features
         self.graph = build_graph(
-            unet,
+            self.unet,
             self.classifier,
             layer,
             self.entry.input_size,
