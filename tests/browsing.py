@@ -24,22 +24,30 @@ ARGUMENTS = [
 PATIENCE = 180_000  # milliseconds; on two cores a model's first film takes its time
 
 
-@contextmanager
-def running_app(log: Path):
-    """The app as `make app` starts it, without the database; yields its address."""
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+@contextmanager
+def running_app(log: Path, port: int | None = None, more: tuple = (), **variables: str):
+    """The app as `make app` starts it, without the database; yields its address.
+
+    ``more``: options of Streamlit; ``variables``: of the environment.
+    """
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.headless=true"]
     options = [f"--server.port={port}", "--server.address=127.0.0.1"]
-    environment = {k: v for k, v in os.environ.items() if k != "PULMOSCOPE_DATA"}
+    environment = {k: v for k, v in os.environ.items() if k != "PULMOSCOPE_DATA"} | variables
     log.parent.mkdir(exist_ok=True)
     with log.open("w") as output:
         process = subprocess.Popen(
-            command + options, cwd=ROOT, env=environment, stdout=output, stderr=output
+            [*command, *options, *more], cwd=ROOT, env=environment, stdout=output, stderr=output
         )
         try:
-            _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+            wait_for(f"http://127.0.0.1:{port}/_stcore/health")
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -50,7 +58,8 @@ def running_app(log: Path):
                 process.wait()
 
 
-def _wait_for(address: str) -> None:
+def wait_for(address: str) -> None:
+    """Wait until a server answers."""
     for _ in range(240):
         try:
             with urllib.request.urlopen(address, timeout=2):
