@@ -1,20 +1,55 @@
-# The app alone: docker build -t pulmoscope . && docker run -p 8501:8501 pulmoscope
+# The app alone, without tests, training data or build tools.
+#
+#   docker build -t pulmoscope . && docker run -p 8501:8501 pulmoscope
+#
 # For a GPU host, which adds some 3 GB of CUDA libraries:
+#
 #   docker build --build-arg GPU=1 -t pulmoscope . && docker run --gpus all -p 8501:8501 pulmoscope
-FROM python:3.11-slim
+#
+# With as little as it needs (README has a compose file that says the same):
+#
+#   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#     -p 8501:8501 pulmoscope
+#
+# Pin the base by the digest that you have checked: --build-arg BASE=python:3.11-slim@sha256:...
+ARG BASE=docker.io/library/python:3.11-slim
 
-RUN useradd --create-home app
-WORKDIR /srv/pulmoscope
+FROM ${BASE} AS build
+RUN python3 -m venv /opt/venv
 COPY requirements.txt .
-RUN pip install --no-cache-dir --requirement requirements.txt
+RUN /opt/venv/bin/pip install --no-cache-dir --no-compile --requirement requirements.txt
 ARG GPU=0
 RUN if [ "$GPU" = 1 ]; then \
-    pip install --no-cache-dir "tensorflow[and-cuda]==$(pip show tensorflow | sed -n 's/^Version: //p')"; fi
-COPY --chown=app . .
-RUN python -m pipeline.registry
+    version=$(/opt/venv/bin/pip show tensorflow | sed -n 's/^Version: //p'); \
+    /opt/venv/bin/pip install --no-cache-dir --no-compile "tensorflow[and-cuda]==$version"; fi
+# Nothing is installed later: pip and its kin go, bytecode is made while the disk may be written.
+RUN /opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib >/dev/null; \
+    rm -rf /opt/venv/lib/python3*/site-packages/pip /opt/venv/lib/python3*/site-packages/pip-* \
+    /opt/venv/bin/pip* /opt/venv/lib/python3*/site-packages/tensorflow/include
 
-USER app
+FROM ${BASE}
+RUN useradd --system --uid 10001 --no-create-home app
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /srv/pulmoscope
+COPY requirements.in requirements.in
+COPY .streamlit .streamlit
+COPY app app
+COPY pages pages
+COPY pipeline pipeline
+COPY weights weights
+ARG GPU=0
+ENV PATH=/opt/venv/bin:$PATH \
+    HOME=/tmp \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    TF_CPP_MIN_LOG_LEVEL=2 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PULMOSCOPE_GPU=${GPU} \
+    PULMOSCOPE_PRELOAD=light,xception
+RUN python -m pipeline.registry && python -m compileall -q app pages pipeline
+USER 10001
 EXPOSE 8501
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health')"
-CMD ["streamlit", "run", "app/main.py", "--server.address=0.0.0.0", "--server.headless=true"]
+# Green only when every model is loaded and gives a known film its known answer.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8501/v1/health')"]
+STOPSIGNAL SIGTERM
+CMD ["streamlit", "run", "app/server.py", "--server.address=0.0.0.0", "--server.headless=true"]

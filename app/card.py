@@ -9,7 +9,9 @@ import streamlit as st
 from app.language import gettext as _
 from app.language import number, percent
 from pipeline import __version__, registry
+from pipeline.device import prepare_device, processor
 from pipeline.evidence import scores_on_test_films
+from pipeline.serving import service
 
 DATABASE = "https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database"
 
@@ -139,6 +141,12 @@ def show_weights() -> None:
     )
     st.code("\n".join(f"{e.sha256}  {e.file.name}" for e in entries.values()), language=None)
     st.caption(_("sha256 of each file; it is compared before a file is loaded."))
+
+
+def show_device() -> None:
+    """Which processor or graphics card computes."""
+    name = prepare_device() if service().models.loaded() else processor()
+    st.markdown(_("Computed on: {device}.").format(device=name))
 
 
 def show_versions() -> None:

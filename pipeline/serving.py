@@ -351,8 +351,10 @@ def service() -> Service:
 
 
 def _load(name: str):
+    from pipeline.device import prepare_device
     from pipeline.predictor import Predictor
 
+    prepare_device()
     predictor, film = Predictor(name), np.zeros((64, 64), np.float32)
     predictor(film)  # trace both before the first film waits for them
     predictor.find_lungs(film)

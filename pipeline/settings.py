@@ -26,6 +26,7 @@ class Settings:
     log: int = _variable("PULMOSCOPE_LOG", 1, "1: a JSON line per diagnosis, 0: none", 0, 1)
     metrics_port: int = _variable("PULMOSCOPE_METRICS_PORT", 0, "Prometheus; 0: none", 0, 65535)
     metrics_address: str = _variable("PULMOSCOPE_METRICS_ADDRESS", "127.0.0.1", "who may ask it")
+    gpu: int = _variable("PULMOSCOPE_GPU", 0, "1: warn where no graphics card is found", 0, 1)
     sign_in: int = _variable("PULMOSCOPE_SIGN_IN", 0, "1: nothing without signing in", 0, 1)
 
 
