@@ -23,6 +23,8 @@ from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograp
 from pipeline.serving import Ticket, service
 
 PAUSE = 0.2  # seconds between two looks at the queue
+MEGABYTE = 1024 * 1024
+MAX_HELD = 256 * MEGABYTE  # of a session's films
 
 # What is uploaded stays in memory: above a megabyte it would be spooled to a temporary file.
 MultiPartParser.spool_max_size = 2**40
@@ -122,10 +124,19 @@ def refused() -> dict[str, Message]:
 
 
 def open_case(case: Case) -> None:
-    """Add a case to the session and select it."""
+    """Add a case to the session and select it; of large or many films the oldest are let go."""
     key = case.radiograph.sha256
     cases().setdefault(key, case)
     st.session_state["case"] = key
+    held = list(cases())
+    while len(held) > 2 and sum(_size(cases()[k]) for k in held) > MAX_HELD:
+        cases().pop(held.pop(0))
+        st.session_state["let_go"] = True
+
+
+def _size(case: Case) -> int:
+    """Bytes that a case holds, more or less: its film, its file, and what the models made of it."""
+    return case.radiograph.pixels.nbytes + len(case.source or b"") + 8 * MEGABYTE
 
 
 def selected_case() -> Case | None:

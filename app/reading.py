@@ -102,6 +102,8 @@ def show_refused() -> None:
 def choose_case() -> inference.Case | None:
     """The film to read; a choice appears once there are several."""
     cases = inference.cases()
+    if st.session_state.pop("let_go", False):
+        st.caption(_("Too many films for one visit: the oldest were let go. Drop them again."))
     if len(cases) > 1:
         # A widget's own state is dropped on another page; "case" is ours and stays.
         st.session_state["film"] = st.session_state["case"]

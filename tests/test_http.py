@@ -1,6 +1,7 @@
 """The HTTP interface: the same answers, the same sentences, the same queue."""
 
 import hashlib
+import tempfile
 import time
 
 import cv2
@@ -9,9 +10,12 @@ import pytest
 from fastapi.testclient import TestClient
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from app import api as interface
-from app import tokens
+from app import inference, tokens
 from pipeline import canary, registry
 from pipeline.diagnose import diagnose_bytes
 from pipeline.serving import InferenceQueue, Models, NoAnswer, Service
@@ -203,3 +207,23 @@ def test_films_of_other_programs_share_passes(client, predictor, service):
         alone = diagnose_bytes(data, predictor)
         assert ticket.result().score == pytest.approx(alone.score, abs=1e-5)
         assert ticket.result().status == alone.status
+
+
+def test_an_upload_is_never_spooled_to_disk(monkeypatch):
+    """Streamlit's uploads are multipart forms, which Starlette puts into temporary files."""
+
+    async def take(request):
+        form = await request.form()
+        return PlainTextResponse(str(len(await form["file"].read())))
+
+    def refuse(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    films = TestClient(Starlette(routes=[Route("/", take, methods=["POST"])]))
+    film = b"\0" * 5_000_000
+    assert inference.MultiPartParser.spool_max_size > 64 * 2**20
+    assert films.post("/", files={"file": ("film.dcm", film)}).text == "5000000"
+    monkeypatch.setattr(inference.MultiPartParser, "spool_max_size", 2**20)
+    with pytest.raises(OSError, match="no space left"):  # so that this test can fail
+        films.post("/", files={"file": ("film.dcm", film)})

@@ -1,6 +1,7 @@
 """The queue that all readers share: turns, limits, and what happens when something breaks."""
 
 import logging
+import re
 import threading
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from pipeline import diagnose as diagnosing
 from pipeline import operations, registry
 from pipeline.serving import InferenceQueue, Models, NoAnswer, Service
-from tests.conftest import radiograph_of
+from pipeline.settings import Settings, read_settings, variables
+from tests.conftest import ROOT, radiograph_of
 
 SECONDS = 30
 
@@ -273,3 +275,24 @@ def test_the_log_line_names_no_film(caplog):
     assert '"from": "page"' in record.message
     assert "secret" not in record.message
     assert diagnosis.radiograph.sha256 not in record.message
+
+
+def test_every_variable_stands_in_the_readme_with_its_default():
+    rows = re.findall(r"^\| `(PULMOSCOPE_\w+)` \| (\S+) ", (ROOT / "README.md").read_text(), re.M)
+    written = {name: value.strip("`").replace("none", "") for name, value in rows}
+    known = {name: str(about["default"]) for name, about in variables().items()}
+    assert written == known | {"PULMOSCOPE_WEIGHTS": "weights/"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PULMOSCOPE_QUEUE", "0"), ("PULMOSCOPE_BATCH", "many"), ("PULMOSCOPE_METRICS_PORT", "65536")],
+)
+def test_a_variable_out_of_range_is_a_sentence(name, value):
+    with pytest.raises(ValueError, match=f"{name} is '{value}': give a whole number from"):
+        read_settings({name: value})
+
+
+def test_settings_follow_the_environment():
+    assert read_settings({}) == Settings()
+    assert read_settings({"PULMOSCOPE_QUEUE": "7", "PULMOSCOPE_PRELOAD": ""}).queue == 7
