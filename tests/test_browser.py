@@ -117,7 +117,7 @@ def test_nothing_is_loaded_from_elsewhere(page, server):
     )
 
 
-def test_a_case_is_taken_away_as_pdf_json_and_dicom(page, films):
+def test_a_case_is_taken_away_as_pdf_json_and_dicom(page, films, server):
     from io import BytesIO
     from zipfile import ZipFile
 
@@ -141,3 +141,7 @@ def test_a_case_is_taken_away_as_pdf_json_and_dicom(page, films):
         page.get_by_role("button", name=re.compile("DICOM .segmentation")).click()
     names = ZipFile(BytesIO(Path(download.value.path()).read_bytes())).namelist()
     assert any(name.endswith("lungs.seg.dcm") for name in names)
+    log = server[1].read_text()
+    assert '"event": "diagnosis", "model": "light"' in log
+    for identity in ("Müller", "Zo", "P9", "A8", "1950", "film.dcm", "Case 17"):
+        assert identity not in log, "no patient's data are logged"

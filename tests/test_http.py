@@ -209,6 +209,7 @@ def test_films_of_other_programs_share_passes(client, predictor, service):
         assert ticket.result().status == alone.status
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_upload_is_never_spooled_to_disk(monkeypatch):
     """Streamlit's uploads are multipart forms, which Starlette puts into temporary files."""
 
