@@ -5,7 +5,9 @@
 ``streamlit run app/main.py`` shows the same pages without the HTTP interface.
 """
 
+import contextlib
 import os
+import signal
 import sys
 import threading
 from contextlib import asynccontextmanager
@@ -37,13 +39,27 @@ async def _life(_app):
         metrics = operations.start_metrics(settings.metrics_port, settings.metrics_address)
     for name in filter(None, settings.preload.split(",")):
         service().models.prepare(name)
+    _stop_at_once_on(signal.SIGTERM)
+    _stop_at_once_on(signal.SIGINT)
     yield
-    service().queue.refuse()
     if metrics:
         metrics.shutdown()
-    last = threading.Timer(LAST_SECONDS, os._exit, (0,))
-    last.daemon = True
-    last.start()
+
+
+def _stop_at_once_on(number: signal.Signals) -> None:
+    """Refuse films as soon as the signal comes: the server below waits for all who still ask."""
+    before = signal.getsignal(number)
+
+    def stop(*arguments):
+        threading.Thread(target=service().queue.refuse, daemon=True).start()
+        last = threading.Timer(LAST_SECONDS, os._exit, (0,))
+        last.daemon = True
+        last.start()
+        if callable(before):
+            before(*arguments)
+
+    with contextlib.suppress(ValueError):  # signals reach the main thread alone
+        signal.signal(number, stop)
 
 
 async def _docs(_request):

@@ -10,12 +10,11 @@ runs every forward pass.
 import atexit
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, wait
 from functools import cache
 
 import numpy as np
@@ -26,7 +25,7 @@ from pipeline.radiograph import Radiograph
 from pipeline.settings import read_settings
 
 log = logging.getLogger(__name__)
-STOP_SECONDS = 8.0  # how long the last film may take when the server stops
+STOP_SECONDS = 60.0  # how long the last film, or a model that loads, may take at the end
 TRIES = 2  # how often a film may be there when the worker dies
 
 
@@ -80,10 +79,11 @@ class Models:
             pairs = list(self._loading.items())
         return [name for name, f in pairs if f.done() and f.exception() is None]
 
-    def busy(self) -> bool:
-        """Whether a model is being loaded."""
+    def wait(self, seconds: float) -> None:
+        """Wait until no model is being loaded, at most so long."""
         with self._lock:
-            return any(not future.done() for future in self._loading.values())
+            futures = list(self._loading.values())
+        wait(futures, seconds)
 
 
 class Ticket:
@@ -362,10 +362,7 @@ def _load(name: str):
 
 
 def _end(made: Service) -> None:
-    """Let the last film end: TensorFlow aborts when Python goes from under it.
-
-    What takes longer, or a model that is still being loaded, is left by the hard way out.
-    """
-    ended = made.queue.stop()
-    if not ended or made.models.busy():
-        os._exit(0)
+    """Let the last film and the models that are being loaded end: TensorFlow aborts when Python
+    goes from under it. `app.server` sets an end to this waiting."""
+    made.queue.stop()
+    made.models.wait(STOP_SECONDS)

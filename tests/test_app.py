@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import database
+from app import database, inference
 from app.catalogue import texts, translated
 from app.language import catalogue
-from pipeline import evidence, registry
+from pipeline import evidence, registry, serving
 from tests.test_training import make_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,6 +168,41 @@ def test_damaged_weights_are_refused(tmp_path):
         registry.entry("light", tmp_path).checked_file()
     with pytest.raises(registry.WeightsError, match="is missing"):
         registry.entry("unet", tmp_path).checked_file()
+
+
+def test_damaged_weights_are_named_on_the_page_and_restoring_them_is_enough(
+    page, monkeypatch, tmp_path
+):
+    folder = registry.weights_folder()
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "light.weights.h5").write_bytes(b"not weights")
+    monkeypatch.setenv("PULMOSCOPE_WEIGHTS", str(tmp_path))
+    fresh = serving.Service(serving.Models(serving._load), serving.InferenceQueue())
+    monkeypatch.setattr(inference, "service", lambda: fresh)
+    choose(page, "clear")
+    (error,) = page.error
+    assert "light.weights.h5 is not the one that registry.json describes" in error.value
+    assert "COVID score" not in shown(page)
+    (tmp_path / "light.weights.h5").write_bytes((folder / "light.weights.h5").read_bytes())
+    (again,) = [b for b in page.button if b.label == "Try again"]
+    again.click().run()
+    assert not page.error
+    assert "COVID score" in shown(page)
+    fresh.queue.stop()
+
+
+def test_a_full_queue_is_said_and_the_film_can_be_tried_again(page, monkeypatch):
+    full = serving.Service(serving.Models(serving._load), serving.InferenceQueue(capacity=0))
+    with monkeypatch.context() as patched:
+        patched.setattr(inference, "service", lambda: full)
+        choose(page, "rotated")
+        assert "Too many films are waiting" in page.error[0].value
+    full.models.wait(60)
+    (again,) = [b for b in page.button if b.label == "Try again"]
+    again.click().run()
+    assert not page.error
+    assert re.search(r"COVID score|No score", shown(page))
 
 
 def test_the_about_page_names_weights_and_versions(page):
