@@ -71,6 +71,8 @@ def release(name: str, run: Path, data: Path) -> None:
         entry["threshold"] = 0.5
         _write(folder, description)
         entry |= _decisions(name, data)
+        _write(folder, description)
+        entry["cam_scale"] = _scales(name, data)
     _write(folder, description)
     set_canaries(folder)
 
@@ -106,37 +108,32 @@ GOALS = {"light": (0.94, 0.96), "xception": (0.95, 0.986)}
 
 
 def fit_gate(data: Path, pictures: Path) -> None:
-    """Set the gate, see `pipeline.training.gate`, and the heatmaps' colour scales.
-
-    A method's scale ends at the 90th percentile of its maps' maxima over COVID films of the
-    validation part that the model calls COVID. The gate serves every model for reading.
-    """
+    """Set the gate, which serves every model for reading, see `pipeline.training.gate`."""
     folder = registry.weights_folder()
     description = _read(folder)
     films = [film for film in films_of(data, "validation") if film.label]
     choosing = choosing_half(films, pictures)
     inside, outside = [], []
-    for model in registry.classifiers(every=True):
+    for model in registry.classifiers():
         predictor = Predictor(model)
-        scale = {m: float(np.percentile(v, 90)) for m, v in _peaks(films, predictor).items()}
-        description["models"][model]["cam_scale"] = scale
-        if predictor.entry.for_reading:
-            inside += find_statistics((read_film(film) for film in films), predictor)
-            outside += find_statistics((picture.pixels for picture in choosing), predictor)
+        inside += find_statistics((read_film(film) for film in films), predictor)
+        outside += find_statistics((picture.pixels for picture in choosing), predictor)
     description["gate"] = set_gate(inside, outside)
     _write(folder, description)
 
 
-def _peaks(films, predictor: Predictor) -> dict[str, list[float]]:
-    methods = methods_for(predictor.architecture.pooled)
-    peaks = {method: [] for method in methods}
-    covid = [film for film in films if film.label == "COVID"]
-    for film in tqdm(covid, desc=f"{predictor.entry.name}: maps"):
+def _scales(name: str, data: Path) -> dict[str, float]:
+    """Where each method's colour scale ends: at the 90th percentile of its maps' maxima over COVID
+    films of the validation part that the model calls COVID."""
+    predictor = Predictor(name)
+    peaks = {method: [] for method in methods_for(predictor.architecture.pooled)}
+    covid = [film for film in films_of(data, "validation") if film.label == "COVID"]
+    for film in tqdm(covid, desc=f"{name}: maps"):
         answer = predictor(read_film(film))
         if answer.probabilities[predictor.covid] >= predictor.entry.threshold:
-            for name in methods:
-                peaks[name].append(float(raw_map(name, answer).max()))
-    return peaks
+            for method, values in peaks.items():
+                values.append(float(raw_map(method, answer).max()))
+    return {m: float(np.percentile(v, 90)) if v else 1.0 for m, v in peaks.items()}
 
 
 def choose_cam(data: Path) -> None:
