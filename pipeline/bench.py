@@ -6,15 +6,16 @@ between machines.
 
 import functools
 import importlib.util
+import io
 import os
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 
+import cv2
 import keras
 import numpy as np
 import psutil
@@ -25,7 +26,7 @@ from pipeline.gradcam import place, raw_map
 from pipeline.layers.hist_norm import HistNorm
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.unet import build_unet
-from pipeline.phantom import EXAMPLES, draw_film
+from pipeline.phantom import EXAMPLES, Phantom, draw_film
 from pipeline.predictor import Predictor
 from pipeline.training.engines import make_engine
 
@@ -40,6 +41,7 @@ def bench() -> dict:
         for name in registry.read_registry()["models"]
     }
     result["training"] = {name: _training(name) for name in ("unet", "light", "xception")}
+    result["passes"] = {name: _passes(name) for name in registry.classifiers()}
     result["server"] = _server()
     return result
 
@@ -114,65 +116,119 @@ def _training(name: str, size: int = 256, batch: int = 8) -> dict:
     return times | {"times_faster_with_torch": round(ratio, 2)}
 
 
+def _passes(name: str, films: int = 8) -> dict:
+    """What a graph gains from films that go through it together."""
+    predictor = Predictor(name)
+    film = draw_film(EXAMPLES["clear"], 512)[0].astype(np.float32)
+    alone = _median_ms(lambda: predictor(film), repeats=15)
+    gains = {"one_ms": round(alone, 1)}
+    for count in (2, 4, films):
+        stack = np.repeat(film[None], count, axis=0)
+        together = _median_ms(lambda stack=stack: predictor.many(stack), repeats=7) / count
+        gains[f"times_faster_in_passes_of_{count}"] = round(alone / together, 2)
+    return gains
+
+
 def _server() -> dict:
-    """From the command to a page, and the server's memory once it has read a film.
+    """From the command to a page, from a drop to pictures and score, and the server's memory.
 
-    Needs Chromium and playwright (``make test`` installs it); says so where they are missing.
+    Needs Chromium and what `make test` installs; says so where they are missing.
     """
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not chromium or not importlib.util.find_spec("playwright"):
-        return {"skipped": "needs Chromium and playwright"}
-    from playwright.sync_api import sync_playwright
+    if not importlib.util.find_spec("playwright") or not importlib.util.find_spec("tests.browsing"):
+        return {"skipped": "needs Chromium and requirements-dev.txt"}
+    from tests.browsing import chromium, running_app, window
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.headless=true"]
-    options = [f"--server.port={port}", "--server.address=127.0.0.1"]
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(locale="en-US")
-        page.set_default_timeout(60_000)
+    names = registry.classifiers()
+    with chromium() as browser:
+        log = registry.ROOT / ".pytest_cache" / "bench.log"
         started = time.perf_counter()
-        process = subprocess.Popen(
-            command + options,
-            cwd=registry.ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            _until_open(port)
-            page.goto(f"http://127.0.0.1:{port}")
+        with running_app(log) as address, window(browser, address) as page:
             page.get_by_role("heading", level=1).wait_for()
-            answers = time.perf_counter() - started
-            page.get_by_text("Clear lungs", exact=True).click()
-            page.locator("[data-testid=stImage] img").nth(2).wait_for()
-            first = time.perf_counter() - started
-            started = time.perf_counter()
-            page.get_by_text("With opacities", exact=True).click()
-            page.get_by_text("COVID score").first.wait_for()
-            page.wait_for_function("document.querySelectorAll('[data-stale=true]').length == 0")
-            again = time.perf_counter() - started
-            resident = psutil.Process(process.pid).memory_info().rss
-        finally:
-            process.terminate()
-            process.wait(20)
-            browser.close()
-    return {
-        "command_to_page_s": round(answers, 1),
-        "command_to_first_score_s": round(first, 1),
-        "next_synthetic_film_s": round(again, 2),
-        "resident_mb": round(resident / 1e6),
+            result = {"command_to_page_s": round(time.perf_counter() - started, 1)}
+            (process,) = [p for p in psutil.Process().children() if "streamlit" in p.cmdline()]
+            result["light"] = _drops(page, 0)
+            result["resident_mb_with_one_model"] = round(process.memory_info().rss / 1e6)
+            if len(names) > 1:
+                page.get_by_text("Xception", exact=False).first.click()
+                result["xception"] = _drops(page, 1)
+            result |= _sliders(page)
+            result["work_list_films_per_second"] = _work_list(page)
+    return result
+
+
+def _drops(page, kind: int, films: int = 6) -> dict:
+    """Seconds from the drop of a film, which the page has not seen, to what is seen of it."""
+    from tests.browsing import PIXELS, drop, settled, upload
+
+    first, all_of_it = [], []
+    quick, viewer = page.locator("[data-testid=stImage] img"), page.locator(".viewer canvas").first
+    for number in range(films):
+        film = draw_film(Phantom(seed=1000 * kind + number), 1024)[0]
+        data = cv2.imencode(".png", film)[1].tobytes()
+        settled(page)
+        before = viewer.evaluate(PIXELS) if viewer.count() else None
+        started = time.perf_counter()
+        drop(page, upload(f"film-{kind}-{number}.png", data))
+        while not quick.count() and not (viewer.count() and viewer.evaluate(PIXELS) != before):
+            page.wait_for_timeout(10)
+        first.append(time.perf_counter() - started)
+        while not viewer.count() or viewer.evaluate(PIXELS) == before:
+            page.wait_for_timeout(10)
+        settled(page)
+        all_of_it.append(time.perf_counter() - started)
+    return {  # without the first, for which the model is loaded
+        "drop_to_first_picture_s": round(statistics.median(first[1:]), 2),
+        "drop_to_everything_s": round(statistics.median(all_of_it[1:]), 2),
     }
 
 
-def _until_open(port: int) -> None:
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise RuntimeError("the app does not start: run `streamlit run app/main.py` to see why.")
+def _sliders(page) -> dict:
+    """Seconds from a key on a slider to what it changes, here and on the server."""
+    from tests.browsing import settled
+
+    here, there = [], []
+    for _ in range(5):
+        settled(page)
+        slider = page.get_by_role("slider", name="How common").first
+        said = page.get_by_text("would be COVID there").first.inner_text()
+        slider.focus()
+        started = time.perf_counter()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(
+            "said => ![...document.querySelectorAll('p')].some(p => p.innerText === said)", arg=said
+        )
+        there.append(time.perf_counter() - started)
+        settled(page)
+        opacity = page.get_by_role("slider", name="Heatmap opacity").first
+        opacity.focus()
+        before = page.locator(".viewer[data-zoom]").get_attribute("data-heat")
+        started = time.perf_counter()
+        page.keyboard.press("ArrowLeft")
+        while page.locator(".viewer[data-zoom]").get_attribute("data-heat") == before:
+            pass
+        here.append(time.perf_counter() - started)
+    return {
+        "prevalence_slider_s": round(statistics.median(there), 2),
+        "opacity_slider_s": round(statistics.median(here), 3),
+    }
+
+
+def _work_list(page, films: int = 200) -> float:
+    """Films per second of a ZIP, from the start to the table."""
+    from tests.browsing import drop, go_to, upload
+
+    packed = io.BytesIO()
+    drawn = draw_film(EXAMPLES["clear"], 512)[0]
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number in range(films):
+            drawn[0, 0] = number
+            archive.writestr(f"{number}.png", cv2.imencode(".png", drawn)[1].tobytes())
+    go_to(page, "Work list")
+    drop(page, upload("films.zip", packed.getvalue()))
+    page.get_by_role("button", name="Read the films").click()
+    started = time.perf_counter()
+    page.get_by_role("button", name="CSV", exact=True).wait_for(timeout=600_000)
+    return round(films / (time.perf_counter() - started), 2)
 
 
 def _median_ms(call: Callable, repeats: int = 9) -> float:
