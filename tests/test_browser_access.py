@@ -1,16 +1,18 @@
 """Everyone can use it: axe-core on every page, by keyboard alone, on a telephone's width."""
 
+import json
 import re
 
 import pytest
 
-from tests.browsing import drop, go_to, pick, settled, upload, window
+from tests.browsing import ROOT, drop, go_to, pick, settled, upload, window
 
 playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 expect = playwright.expect
 
 pytestmark = pytest.mark.browser
+CADDYFILE = ROOT / "docs/deploy/Caddyfile"
 
 ENGLISH = {
     "example": "With opacities",
@@ -162,3 +164,31 @@ FOCUS = """() => {
   }
   return { name, seen };
 }"""
+
+
+def test_the_proxys_content_policy_breaks_no_page(browser, server, clear_png):
+    """The policy of docs/deploy/Caddyfile, as if that proxy stood in front."""
+    policy = re.search(r'Content-Security-Policy "(.+)"', CADDYFILE.read_text())[1]
+    policy = policy.replace("frame-ancestors 'none'; ", "")  # not for a page to say of itself
+    refused = []
+    with window(browser, "about:blank") as page:
+        page.add_init_script(f"const policy = {json.dumps(policy)};" + OBEY)
+        page.on("console", lambda m: refused.append(m.text) if "Content Security" in m.text else 0)
+        page.goto(server[0])
+        for _where in every_page(page, ENGLISH, clear_png):
+            pass
+        page.evaluate("() => fetch('https://elsewhere.example/').catch(() => 0)")
+        page.wait_for_timeout(200)
+    assert all("elsewhere.example" in text for text in refused), refused
+    assert refused, "the policy is not in force"
+
+
+# Put the policy at the head of the document before anything is loaded.
+OBEY = """new MutationObserver((_, observer) => {
+  if (!document.head) return;
+  observer.disconnect();
+  const meta = document.createElement("meta");
+  meta.httpEquiv = "Content-Security-Policy";
+  meta.content = policy;
+  document.head.prepend(meta);
+}).observe(document, { childList: true, subtree: true });"""
