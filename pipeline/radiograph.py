@@ -21,8 +21,9 @@ from pipeline.messages import Message
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 MODALITIES = ("CR", "DX", "RG")  # computed, digital and conventional radiography
 MIN_SIDE = 64
-# The largest detectors, 43 x 43 cm at 88 micrometres, have 24. Reading takes up to 16 bytes each.
-MAX_MEGAPIXELS = 30
+MAX_MEGAPIXELS = 64  # of a grey picture of 1, 8 or 16 bits, which takes up to 7 bytes each
+# Of any other, which takes up to 16. The largest detectors, 43 x 43 cm at 88 micrometres, have 24.
+MAX_OTHER_MEGAPIXELS = 30
 MAX_WEBP_MEGAPIXELS = 16  # its decoder keeps two canvases
 MAX_RUN_LENGTH_MEGAPIXELS = 4  # of a BMP: Pillow decodes run lengths in Python
 STRIP = 1_000_000  # pixels that are converted at a time, as intermediate results take the most
@@ -129,7 +130,7 @@ def read_radiograph(data: bytes) -> Radiograph:
         return _read_dicom(data, sha256) if _is_dicom(data) else _read_picture(data, sha256)
 
 
-def _check_size(rows: int, columns: int, maximum: int = MAX_MEGAPIXELS) -> None:
+def _check_size(rows: int, columns: int, maximum: int = MAX_OTHER_MEGAPIXELS) -> None:
     if min(rows, columns) < MIN_SIDE:
         raise UnreadableRadiograph("too_small", rows=rows, columns=columns, minimum=MIN_SIDE)
     if rows * columns > maximum * 1_000_000:
@@ -162,15 +163,23 @@ def _read_picture(data: bytes, sha256: str) -> Radiograph:
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise UnreadableRadiograph("truncated") from error
     if mode == "1" or image.mode == "L":
-        pixels = np.asarray(image.convert("L"), np.float32)
+        pixels = _levels(image if image.mode == "L" else image.convert("L"))
     elif mode.startswith("I") or mode == "F":
-        pixels, bits = _scale_deep(np.asarray(image).astype(np.float32))
-        # Pillow inverts white-is-zero for 8 bits but hands deeper pixels out as stored.
-        pixels = 255 - pixels if white_is_zero else pixels
+        pixels, bits = _scale_deep(_levels(image))
+        if white_is_zero:  # Pillow inverts 8 bits but hands deeper pixels out as stored
+            np.subtract(255, pixels, out=pixels)
         return Radiograph(pixels, sha256, kind, bits=bits)
     else:
         pixels = _grey_of_colour(image)
     return Radiograph(pixels, sha256, kind, bits=1 if mode == "1" else 8)
+
+
+def _levels(image: Image.Image) -> np.ndarray:
+    """A grey picture's values as they are, float32 (rows, columns)."""
+    pixels = np.empty((image.height, image.width), np.float32)
+    for rows in _strips(*pixels.shape):
+        pixels[rows] = np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
+    return pixels
 
 
 def _most_megapixels(image: Image.Image) -> int:
@@ -178,7 +187,8 @@ def _most_megapixels(image: Image.Image) -> int:
         return MAX_WEBP_MEGAPIXELS
     if image.format == "BMP" and image.tile[0][0] == "bmp_rle":
         return MAX_RUN_LENGTH_MEGAPIXELS
-    return MAX_MEGAPIXELS
+    grey = image.mode in ("1", "L") or image.mode.startswith("I;16")
+    return MAX_MEGAPIXELS if grey else MAX_OTHER_MEGAPIXELS
 
 
 def _scale_deep(pixels: np.ndarray) -> tuple[np.ndarray, int]:

@@ -77,9 +77,9 @@ def png_with(kind: bytes, body: bytes, times: int) -> bytes:
     return png_of([header, *[(kind, body)] * times, *rest])
 
 
-def constant_png(side: int, colour: int, channels: int) -> bytes:
-    """A whole film of one grey, packed a thousandfold."""
-    header = struct.pack(">IIBBBBB", side, side, 8, colour, 0, 0, 0)
+def constant_png(side: int, colour: int, channels: int, depth: int = 8) -> bytes:
+    """A whole film of one grey, packed a thousandfold; ``channels``: bytes of a pixel."""
+    header = struct.pack(">IIBBBBB", side, side, depth, colour, 0, 0, 0)
     packer = zlib.compressobj(9)
     rows = b"".join(packer.compress(bytes(1 + channels * side)) for _ in range(side))
     return png_of([(b"IHDR", header), (b"IDAT", rows + packer.flush()), (b"IEND", b"")])
@@ -129,6 +129,9 @@ EXIF = b"\xff\xe1\xff\xffExif\0\0" + bytes(65_535 - 8)
 PICTURES = {
     "20,000 x 20,000 pixels in kilobytes": (lambda: constant_png(20_000, 0, 0), "too_large"),
     "30 megapixels of colour in kilobytes": (lambda: constant_png(5_470, 6, 4), "read"),
+    "more of colour": (lambda: constant_png(5_480, 2, 3), "too_large"),
+    "64 grey megapixels in kilobytes": (lambda: constant_png(8_000, 0, 1), "read"),
+    "the same of 16 bits": (lambda: constant_png(8_000, 0, 2, depth=16), "read"),
     "profiles": (
         lambda: png_with(b"iCCP", b"p\0\0" + zlib.compress(bytes(900_000)), 3_000),
         "truncated",
