@@ -77,9 +77,11 @@ def _check_tags(data: bytes) -> None:
     layout = struct.Struct(order + ("HHQQ" if wide else "HHLL"))
     start += 8 if wide else 2
     numbers, parts = {}, 0
-    for place in range(start, min(start + entries * layout.size, len(data)), layout.size):
+    end = min(start + entries * layout.size, len(data) - layout.size + 1)
+    for place in range(start, end, layout.size):
         tag, kind, count, value = layout.unpack_from(data, place)
-        if kind not in BYTES and count > (MAX_STRIPS if tag in STRIPS else MAX_VALUES):
+        most = MAX_STRIPS if tag in STRIPS else MAX_VALUES
+        if kind not in BYTES and most < count < len(data):  # Pillow skips what the file cannot hold
             raise TooMuch("a tag of very many values")
         if kind == 3 and order == ">":  # a short number lies at the left of its field
             value >>= 48 if wide else 16

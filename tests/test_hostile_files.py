@@ -96,9 +96,9 @@ def jpeg_of_scans(side: int, times: int) -> bytes:
     return b"\xff\xd8" + b"".join(head) + last[:-2] * times + b"\xff\xd9"
 
 
-def tiff_with(*entries, more: bytes = b"") -> bytes:
+def tiff_with(*entries, more: bytes = b"", packing: str = "raw") -> bytes:
     """A grey TIFF with other entries; OFFSET stands for where ``more`` lies."""
-    data = seeds.saved(Image.fromarray(seeds.ramp()), "TIFF")
+    data = seeds.saved(Image.fromarray(seeds.ramp()), "TIFF", compression=packing)
     tags = {entry[0] for entry in entries}
     kept = [entry for entry in tiff_directory(data)[1] if entry[0] not in tags]
     placed = [(*entry[:3], len(data) if entry[3] == OFFSET else entry[3]) for entry in entries]
@@ -161,7 +161,11 @@ PICTURES = {
         "truncated",
     ),
     "a TIFF tile without end": (
-        lambda: tiff_with((259, 4, 1, 5), (322, 4, 1, 134_633_420), (324, 4, 1, 8)),
+        lambda: tiff_with(
+            *[(278, 3, 1, 8), (279, 4, 8, OFFSET), (322, 4, 1, 134_633_420)],
+            more=struct.pack("<8I", *[300] * 8),
+            packing="tiff_lzw",
+        ),
         "truncated",
     ),
     "a TIFF directory that is its own EXIF": (lambda: tiff_with((34665, 4, 1, 8)), "read"),
@@ -282,8 +286,8 @@ DICOMS = {
     ),
     "300 MB deflated": (lambda: deflated(300), "dicom_damaged"),
     "30 megapixels deflated": (lambda: deflated(1, 5_470), "read"),
-    "a JPEG 2000 frame of 60,000 x 60,000": (
-        lambda: frame_with(17, b"\xff\x4f\xff\x51", 8, ">II", 60_000, 60_000),
+    "a JPEG 2000 frame of 20,000 x 20,000": (
+        lambda: frame_with(17, b"\xff\x4f\xff\x51", 8, ">II8xII", *[20_000] * 4),
         "dicom_damaged",
     ),
     "a JPEG 2000 frame in tiles of one pixel": (
