@@ -106,7 +106,7 @@ def test_files_of_one_name_do_not_overwrite_each_other(folder, films, capsys):
 def test_unknown_weights_are_a_sentence(folder, capsys, monkeypatch):
     monkeypatch.setenv("PULMOSCOPE_WEIGHTS", str(folder))
     assert main(["diagnose", str(folder / "clear.png")]) == 2
-    assert "registry.json cannot be read" in capsys.readouterr().err
+    assert "registry.json, is missing or damaged" in capsys.readouterr().err
 
 
 def test_evaluate_writes_what_it_promises(tmp_path, films):
