@@ -46,6 +46,7 @@ class Machine:
 
 @pytest.fixture
 def machine(monkeypatch) -> Machine:
+    """Every test waits for what it put into the graph: afterwards the real one is there again."""
     made = Machine()
     monkeypatch.setattr(diagnosing, "diagnose_many", made)
     monkeypatch.setattr(operations, "note", lambda *_, **__: None)
@@ -154,11 +155,12 @@ def test_who_insists_waits_for_a_place(machine):
 
 def test_what_waits_too_long_is_given_up(machine):
     queue, model = InferenceQueue(batch=1, patience=0), ready()
-    hold(machine, queue, model)
+    first = hold(machine, queue, model)
     late = queue.submit("a", film(1), model)
     assert code_of(late) == "queue_patience"
     assert queue.depth() == 0
     machine.go.set()
+    assert first._outcome.result(SECONDS) == "answer 0"
 
 
 def test_a_film_that_nobody_waits_for_is_not_read(machine):
