@@ -96,6 +96,8 @@ def _wait(ticket: Ticket, case: Case | None = None, model: str = ""):
         raise  # the reader has touched something: the film keeps its place
     except StopException:
         ticket.cancel()
+        if case is not None:
+            case.tickets.pop(model, None)
         raise
     if case is not None:
         case.tickets.pop(model, None)
