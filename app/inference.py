@@ -57,18 +57,29 @@ def diagnosis_of(case: Case, model: str):
 
     While other films come first, the page says how many. Raises NoAnswer or WeightsError.
     """
-    if model not in case.answers:
+    while model not in case.answers:
         ticket = case.tickets.get(model)
-        if ticket is None:
-            ticket = service().submit(owner(), case.radiograph, model)
-            case.tickets[model] = ticket
-        case.answers[model] = _wait(ticket, case, model)
+        if ticket is None or ticket.forgotten:
+            ticket = case.tickets[model] = service().submit(owner(), case.radiograph, model)
+        _wait(ticket)  # Streamlit ends the script here when the reader touches something: the film
+        if ticket.forgotten:  # keeps its place for the script that follows
+            continue
+        try:
+            case.answers[model] = ticket.result()
+        finally:
+            case.tickets.pop(model, None)
     return case.answers[model]
 
 
 def ask(radiograph: Radiograph, model: str):
     """A model's answer to a film that is no case of the session. Raises as `diagnosis_of`."""
-    return _wait(service().submit(owner(), radiograph, model))
+    ticket = service().submit(owner(), radiograph, model)
+    try:
+        _wait(ticket)
+    except (RerunException, StopException):
+        ticket.cancel()
+        raise
+    return ticket.result()
 
 
 def list_asker(model: str):
@@ -81,27 +92,14 @@ def list_asker(model: str):
     return answer
 
 
-def _wait(ticket: Ticket, case: Case | None = None, model: str = ""):
+def _wait(ticket: Ticket) -> None:
     place = st.empty()
-    try:
-        while not ticket.wait(PAUSE):
-            if ticket.ahead:
-                place.caption(_("Films that come first: {count}").format(count=ticket.ahead))
-            else:
-                place.empty()  # Streamlit ends the script here, when the reader has gone
-        place.empty()
-    except RerunException:
-        if case is None:
-            ticket.cancel()
-        raise  # the reader has touched something: the film keeps its place
-    except StopException:
-        ticket.cancel()
-        if case is not None:
-            case.tickets.pop(model, None)
-        raise
-    if case is not None:
-        case.tickets.pop(model, None)
-    return ticket.result()
+    while not ticket.wait(PAUSE):
+        if ticket.ahead:
+            place.caption(_("Films that come first: {count}").format(count=ticket.ahead))
+        else:
+            place.empty()
+    place.empty()
 
 
 def owner() -> str:

@@ -21,6 +21,7 @@ _seconds = Histogram("pulmoscope_seconds", "Time in the graph", ["model"], bucke
 _waited = Histogram("pulmoscope_waited_seconds", "Time in the queue", buckets=SECONDS)
 _batch = Histogram("pulmoscope_batch", "Films per forward pass", buckets=(1, 2, 4, 8, 16, 32))
 _depth = Gauge("pulmoscope_waiting", "Films that wait")
+_running = Gauge("pulmoscope_in_graph", "Films in the graph")
 
 
 def verdict_of(diagnosis: Diagnosis) -> str:
@@ -58,9 +59,10 @@ def count_refused(reason: str) -> None:
     _refused.labels(reason).inc()
 
 
-def show_depth(films: int) -> None:
-    """How many films wait."""
-    _depth.set(films)
+def show_depth(waiting: int, running: int) -> None:
+    """How many films wait, and how many are in the graph."""
+    _depth.set(waiting)
+    _running.set(running)
 
 
 def start_log() -> None:

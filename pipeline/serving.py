@@ -26,6 +26,7 @@ from pipeline.settings import read_settings
 
 log = logging.getLogger(__name__)
 STOP_SECONDS = 60.0  # how long the last film, or a model that loads, may take at the end
+FORGOTTEN_SECONDS = 20.0  # nobody has asked for a film's answer for so long
 TRIES = 2  # how often a film may be there when the worker dies
 
 
@@ -35,6 +36,13 @@ class NoAnswer(RuntimeError):
     def __init__(self, code: str, **values):
         self.message = Message(code, values)
         super().__init__(self.message.sentence())
+
+
+class Forgotten(NoAnswer):
+    """Nobody waited for the answer any more."""
+
+    def __init__(self):
+        super().__init__("stopping")
 
 
 class Models:
@@ -95,21 +103,32 @@ class Ticket:
         self.owner = owner
         self.radiograph = radiograph
         self.model = model
-        self.born = time.monotonic()
+        self.born = self.awaited_until = time.monotonic()
         self.tries = 0
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the answer at most so long; whether it has come, or will never come."""
+        """Wait for the answer at most so long; whether it is `done`.
+
+        Whose answer nobody waits for any more is `forgotten` before its turn comes.
+        """
+        self.awaited_until = time.monotonic() + seconds
         self._queue.look_after(self)
-        try:
-            self._outcome.exception(seconds)
-        except TimeoutError:
-            return False
-        return True
+        wait([self._outcome], seconds)
+        return self.done
 
     def result(self):
         """The `Diagnosis`. Raises NoAnswer or WeightsError; to be asked after `wait`."""
         return self._outcome.result(0)
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer has come, or will never come."""
+        return self._outcome.done()
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether it was dropped because nobody waited for it."""
+        return self.done and isinstance(self._outcome.exception(), Forgotten)
 
     @property
     def ahead(self) -> int:
@@ -155,11 +174,12 @@ class InferenceQueue:
         with self._changed:
             if self._stopped:
                 raise NoAnswer("stopping")
+            self._forget()
             if self.depth() >= self.capacity:
                 operations.count_refused("queue_full")
                 raise NoAnswer("queue_full", count=self.depth())
             self._waiting.setdefault(owner, deque()).append(ticket)
-            operations.show_depth(self.depth())
+            self._show()
             self._start()
             self._changed.notify_all()
         model.add_done_callback(self._wake)
@@ -186,6 +206,8 @@ class InferenceQueue:
     def look_after(self, ticket: Ticket) -> None:
         """Give up a film that has waited too long, and start a worker where the last one died."""
         with self._changed:
+            if ticket.done:
+                return
             if time.monotonic() - ticket.born > self.patience and not self._stopped:
                 self._remove(ticket)
                 operations.count_refused("queue_patience")
@@ -197,7 +219,7 @@ class InferenceQueue:
         """Take a film out; what is in the graph already is finished for nobody."""
         with self._changed:
             self._remove(ticket)
-        ticket.settle(error=NoAnswer("stopping"))
+        ticket.settle(error=Forgotten())
 
     def refuse(self) -> None:
         """Refuse what waits and what still comes; the film in the graph goes on."""
@@ -222,7 +244,7 @@ class InferenceQueue:
             tickets.remove(ticket)
             if not tickets:
                 del self._waiting[ticket.owner]
-            operations.show_depth(self.depth())
+            self._show()
 
     def _start(self) -> None:
         """Start the worker where there is none; films that the last one left are tried again."""
@@ -237,6 +259,9 @@ class InferenceQueue:
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
         self._worker.start()
 
+    def _show(self) -> None:
+        operations.show_depth(self.depth(), len(self._running))
+
     def _wake(self, _model: Future) -> None:
         with self._changed:
             self._changed.notify_all()
@@ -246,18 +271,29 @@ class InferenceQueue:
             _answer(batch)
             with self._changed:
                 self._running = []
+                self._show()
 
     def _next(self) -> list[Ticket]:
         """Wait for films whose model is there; empty when the queue has stopped."""
         with self._changed:
             while not self._stopped:
+                self._forget()
                 first = next((t[0] for t in self._waiting.values() if t[0].model.done()), None)
                 if first is not None:
                     self._running = self._take(first)
-                    operations.show_depth(self.depth())
+                    self._show()
                     return self._running
                 self._changed.wait()
             return []
+
+    def _forget(self) -> None:
+        """Drop films whose reader has gone or has turned to another film."""
+        limit = time.monotonic() - FORGOTTEN_SECONDS
+        for ticket in [t for tickets in self._waiting.values() for t in tickets]:
+            if ticket.awaited_until < limit:
+                self._remove(ticket)
+                operations.count_refused("forgotten")
+                ticket.settle(error=Forgotten())
 
     def _take(self, first: Ticket) -> list[Ticket]:
         """The batch that begins with ``first``: owners in turn, each then goes to the end."""

@@ -2,8 +2,11 @@
 
 import json
 import re
+import threading
+from concurrent.futures import Future
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -203,6 +206,22 @@ def test_a_full_queue_is_said_and_the_film_can_be_tried_again(page, monkeypatch)
     again.click().run()
     assert not page.error
     assert re.search(r"COVID score|No score", shown(page))
+
+
+def test_a_film_that_was_dropped_from_the_queue_is_asked_anew(monkeypatch):
+    """Whoever turns to another film and comes back late finds an answer, not an error."""
+    queue, model = serving.InferenceQueue(), Future()
+    owners = SimpleNamespace(submit=lambda owner, film, _name: queue.submit(owner, film, model))
+    monkeypatch.setattr(inference, "service", lambda: owners)
+    case = inference.example("clear")
+    dropped = case.tickets["light"] = queue.submit("page", case.radiograph, model)
+    dropped.cancel()
+    threading.Timer(0.3, model.set_exception, [serving.NoAnswer("film_failed")]).start()
+    with pytest.raises(serving.NoAnswer) as caught:
+        inference.diagnosis_of(case, "light")
+    assert caught.value.message.code == "film_failed"
+    assert case.tickets == {}
+    queue.stop()
 
 
 def test_the_about_page_names_weights_and_versions(page):

@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+import time
 from concurrent.futures import Future
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import diagnose as diagnosing
-from pipeline import operations, registry
+from pipeline import operations, registry, serving
 from pipeline.serving import InferenceQueue, Models, NoAnswer, Service
 from pipeline.settings import Settings, read_settings, variables
 from tests.conftest import ROOT, radiograph_of
@@ -218,6 +219,23 @@ def test_a_film_that_kills_every_worker_is_given_up(machine, monkeypatch):
     assert code_of(ticket) == "worker_failed"
     monkeypatch.setattr(diagnosing, "diagnose_many", machine)
     assert answer(queue.submit("a", film(2), model)) == "answer 2"
+
+
+def test_a_film_whose_reader_has_gone_is_dropped(machine, monkeypatch):
+    monkeypatch.setattr(serving, "FORGOTTEN_SECONDS", 0.05)
+    queue, model = InferenceQueue(batch=1), ready()
+    hold(machine, queue, model)
+    gone, awaited = queue.submit("gone", film(1), model), queue.submit("page", film(2), model)
+    awaiting = threading.Thread(target=awaited.wait, args=[SECONDS])
+    awaiting.start()
+    while awaited.awaited_until < time.monotonic() + 1:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    machine.go.set()
+    assert answer(awaited) == "answer 2"
+    awaiting.join(SECONDS)
+    assert gone.forgotten and not awaited.forgotten
+    assert machine.batches == [[0], [2]]
 
 
 def test_stopping_ends_the_film_in_the_graph_and_refuses_the_rest(machine):
