@@ -29,8 +29,8 @@ def at_step(page, number: int, title: str, heading: str) -> None:
     expect(page.locator("h1")).to_contain_text(heading)
 
 
-def press(page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).last.click()  # the page's, not the menu's
+def press(page, name: str, where: str = "stMain") -> None:
+    page.get_by_test_id(where).get_by_role("button", name=name, exact=True).click()
 
 
 def test_the_whole_path(page):
@@ -95,7 +95,7 @@ def test_french_left_and_taken_up_again(browser, server):
         press(page, "Quitter")
         expect(page.locator(".st-key-demonstration")).to_have_count(0)
         unfold_menu(page)
-        press(page, "Reprendre la démonstration (2 sur 8)")
+        press(page, "Reprendre la démonstration (2 sur 8)", "stSidebar")
         fold_menu(page)
         at_step(page, 2, "Poumons, score et seuil", "Lire une radiographie")
         press(page, "Précédent")

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
-    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     RLELossless,
 )
 
 from pipeline.radiograph import UnreadableRadiograph, read_radiograph
+from tests.hostile.seeds import dataset, written
 
 
 @pytest.fixture(scope="module")
@@ -187,30 +187,6 @@ def test_damaged_png_reads_or_gives_a_sentence(clear_png, data):
 # -- DICOM ------------------------------------------------------------------------------------
 
 
-def dicom(pixels: np.ndarray, **tags) -> pydicom.Dataset:
-    """A DX data set of uint16 pixels, 12 bits stored."""
-    dataset = pydicom.Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    dataset.PatientName, dataset.Modality = "Nobody^Known", "DX"
-    dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "MONOCHROME2", 1
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-    dataset.PixelRepresentation = 0
-    dataset.PixelData = pixels.astype("<u2").tobytes()
-    for name, value in tags.items():
-        setattr(dataset, name, value)
-    return dataset
-
-
-def written(dataset: pydicom.Dataset) -> bytes:
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="module")
 def ramp() -> np.ndarray:
     """uint16 (64, 128): 0 to 4095 from left to right."""
@@ -218,24 +194,24 @@ def ramp() -> np.ndarray:
 
 
 def test_dicom_without_window_is_stretched(ramp):
-    radiograph = read_radiograph(written(dicom(ramp)))
+    radiograph = read_radiograph(written(dataset(ramp)))
     np.testing.assert_allclose(radiograph.pixels, ramp * (255 / 4095), atol=0.01)
     assert (radiograph.format, radiograph.bits) == ("DICOM", 12)
 
 
 def test_window_then_monochrome1(ramp):
     window = {"WindowCenter": 1000, "WindowWidth": 500}
-    plain = read_radiograph(written(dicom(ramp, **window))).pixels
+    plain = read_radiograph(written(dataset(ramp, **window))).pixels
     assert plain[0, ramp[0] < 740].max() == 0
     assert plain[0, ramp[0] > 1260].min() == 255
-    negative = dicom(ramp, PhotometricInterpretation="MONOCHROME1", **window)
+    negative = dataset(ramp, PhotometricInterpretation="MONOCHROME1", **window)
     np.testing.assert_allclose(read_radiograph(written(negative)).pixels, 255 - plain, atol=0.01)
 
 
 def test_modality_lut_comes_before_the_window(ramp):
-    rescaled = dicom(ramp, RescaleSlope=2, RescaleIntercept=-1000, RescaleType="US")
+    rescaled = dataset(ramp, RescaleSlope=2, RescaleIntercept=-1000, RescaleType="US")
     rescaled.WindowCenter, rescaled.WindowWidth = 1000, 1000
-    same = dicom(ramp, WindowCenter=1000, WindowWidth=500)
+    same = dataset(ramp, WindowCenter=1000, WindowWidth=500)
     difference = read_radiograph(written(rescaled)).pixels - read_radiograph(written(same)).pixels
     assert np.abs(difference).max() < 1
 
@@ -245,38 +221,38 @@ def test_voi_lut(ramp):
     lut.LUTDescriptor = [4096, 0, 16]
     lut.LUTData = (np.arange(4096) ** 2 // 4095).astype("<u2").tobytes()
     lut["LUTData"].VR = "OW"
-    pixels = read_radiograph(written(dicom(ramp, VOILUTSequence=[lut]))).pixels
+    pixels = read_radiograph(written(dataset(ramp, VOILUTSequence=[lut]))).pixels
     np.testing.assert_allclose(pixels, (ramp / 4095.0) ** 2 * 255, atol=0.2)
 
 
 def test_pixel_padding_does_not_widen_the_range(ramp):
     padded = ramp.copy() // 2 + 100
     padded[:, :10] = 4095
-    pixels = read_radiograph(written(dicom(padded, PixelPaddingValue=4095))).pixels
+    pixels = read_radiograph(written(dataset(padded, PixelPaddingValue=4095))).pixels
     assert pixels[:, :10].max() == 0
     assert pixels[:, 10:].max() == 255
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
 def test_compressed_dicom(ramp, syntax):
-    dataset = dicom(ramp)
-    dataset.compress(syntax)
+    made = dataset(ramp)
+    made.compress(syntax)
     np.testing.assert_allclose(
-        read_radiograph(written(dataset)).pixels, ramp * (255 / 4095), atol=0.01
+        read_radiograph(written(made)).pixels, ramp * (255 / 4095), atol=0.01
     )
 
 
 def test_dicom_without_file_meta(ramp):
-    dataset = dicom(ramp)
+    made = dataset(ramp)
     buffer = io.BytesIO()
-    dataset.file_meta = FileMetaDataset()
-    pydicom.dcmwrite(buffer, dataset, implicit_vr=True, little_endian=True)
+    made.file_meta = FileMetaDataset()
+    pydicom.dcmwrite(buffer, made, implicit_vr=True, little_endian=True)
     assert read_radiograph(buffer.getvalue()).shape == ramp.shape
     assert ImplicitVRLittleEndian.is_implicit_VR
 
 
 def test_projection_and_body_part_are_kept_identity_is_not(ramp):
-    data = written(dicom(ramp, ViewPosition="LL", BodyPartExamined="CHEST"))
+    data = written(dataset(ramp, ViewPosition="LL", BodyPartExamined="CHEST"))
     radiograph = read_radiograph(data)
     assert (radiograph.projection, radiograph.body_part) == ("LL", "CHEST")
     kept = {k: v for k, v in vars(radiograph).items() if k != "pixels"}
@@ -297,13 +273,13 @@ def test_projection_and_body_part_are_kept_identity_is_not(ramp):
     ],
 )
 def test_refused_dicom(ramp, code, tags):
-    assert refusal(written(dicom(ramp, **tags))) == code
+    assert refusal(written(dataset(ramp, **tags))) == code
 
 
 def test_dicom_without_pixels(ramp):
-    dataset = dicom(ramp)
-    del dataset.PixelData
-    assert refusal(written(dataset)) == "dicom_no_pixels"
+    made = dataset(ramp)
+    del made.PixelData
+    assert refusal(written(made)) == "dicom_no_pixels"
 
 
 @pytest.mark.data
