@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline import registry
+from pipeline import __version__, registry
 from pipeline.diagnosis import Answer
 from pipeline.graph import OUTPUTS, build_graph, head_of
 from pipeline.models.architectures import ARCHITECTURES
@@ -64,6 +64,15 @@ class Predictor:
         for name in OUTPUTS[:4]:
             arrays[name] = arrays[name][..., 0]
         return [Answer(**{k: v[i] for k, v in arrays.items()}) for i in range(len(films))]
+
+    def identity(self) -> dict:
+        """What a record of measurements names: model, hashes of the weights, version."""
+        return {
+            "model": self.entry.name,
+            "weights_sha256": self.entry.sha256,
+            "unet_sha256": self.unet_entry.sha256,
+            "version": __version__,
+        }
 
     def find_lungs(self, film: np.ndarray) -> np.ndarray:
         """The lung probability alone, float32 (size, size), of one film as in `__call__`."""

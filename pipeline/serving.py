@@ -9,6 +9,7 @@ runs every forward pass.
 
 import atexit
 import contextlib
+import gc
 import logging
 import threading
 import time
@@ -394,7 +395,21 @@ def _load(name: str):
     predictor, film = Predictor(name), np.zeros((64, 64), np.float32)
     predictor(film)  # trace both before the first film waits for them
     predictor.find_lungs(film)
+    _keep_out_of_cleaning()
     return predictor
+
+
+def _keep_out_of_cleaning() -> None:
+    """Spare the models what Streamlit does after every run of a page, slider moves included.
+
+    It calls `keras.backend.clear_session`, which drops TensorFlow's kernels under the worker's
+    feet, and collects garbage twice, 0.3 s each among the half million objects of a loaded model.
+    """
+    import keras
+
+    keras.backend.clear_session = lambda: None
+    gc.collect()
+    gc.freeze()
 
 
 def _end(made: Service) -> None:

@@ -1,5 +1,6 @@
 """The pages, run without a browser: what they show and what they survive."""
 
+import gc
 import json
 import re
 import threading
@@ -193,6 +194,16 @@ def test_damaged_weights_are_named_on_the_page_and_restoring_them_is_enough(
     assert not page.error
     assert "COVID score" in shown(page)
     fresh.queue.stop()
+
+
+def test_a_page_that_is_drawn_does_not_reset_keras(page):
+    import keras
+
+    choose(page, "clear")
+    first = keras.layers.Dense(1).name
+    page.run()
+    assert keras.layers.Dense(1).name != first  # Keras goes on counting
+    assert gc.get_freeze_count() > 100_000
 
 
 def test_a_full_queue_is_said_and_the_film_can_be_tried_again(page, monkeypatch):

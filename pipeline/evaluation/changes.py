@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import __version__
 from pipeline.evaluation.metrics import against_unchanged, mask_agreement, mean_with_interval
 from pipeline.predictor import Predictor
 from pipeline.radiograph import read_radiograph
@@ -96,10 +95,7 @@ def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> 
     threshold, asis = predictor.entry.threshold, np.array(scores["none"])
     return {
         "what": "changes",
-        "model": model,
-        "weights_sha256": predictor.entry.sha256,
-        "unet_sha256": predictor.unet_entry.sha256,
-        "version": __version__,
+        **predictor.identity(),
         "part": part,
         "n": len(films),
         "changes": {

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import __version__, registry
+from pipeline import registry
 from pipeline.evaluation.calibration import calibration_report
 from pipeline.evaluation.curves import (
     at_threshold,
@@ -62,10 +62,7 @@ def evaluate(
     classed = [s for s in scored if s.film.label]
     passed = [s for s in classed if not s.reasons]
     return {
-        "model": model,
-        "weights_sha256": predictor.entry.sha256,
-        "unet_sha256": predictor.unet_entry.sha256,
-        "version": __version__,
+        **predictor.identity(),
         "part": part,
         **_scores(classed, threshold),
         **_explored(classed, predictor.entry),

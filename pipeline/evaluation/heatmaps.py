@@ -12,7 +12,6 @@ import numpy as np
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from pipeline import __version__
 from pipeline.diagnosis import Answer
 from pipeline.evaluation.metrics import mean_with_interval, proportion
 from pipeline.gradcam import methods_for, place, raw_map
@@ -48,10 +47,7 @@ def judge_heatmaps(
     changed = _randomised(chosen, methods[:-1], predictor, seed)
     return {
         "what": "heatmaps",
-        "model": model,
-        "weights_sha256": predictor.entry.sha256,
-        "unet_sha256": predictor.unet_entry.sha256,
-        "version": __version__,
+        **predictor.identity(),
         "part": part,
         "n": len(judged),
         "n_curves": len(chosen),

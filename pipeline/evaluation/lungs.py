@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import __version__
 from pipeline.diagnosis import Answer
 from pipeline.evaluation.metrics import against_unchanged
 from pipeline.layers.hist_norm import HistNorm
@@ -40,10 +39,7 @@ def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> di
     truth = np.array([film.label == "COVID" for film in films])
     return {
         "what": "lungs",
-        "model": model,
-        "weights_sha256": predictor.entry.sha256,
-        "unet_sha256": predictor.unet_entry.sha256,
-        "version": __version__,
+        **predictor.identity(),
         "part": part,
         "n": len(films),
         "variants": {
