@@ -72,15 +72,18 @@ def limits() -> str:
 
 def show_scores() -> None:
     """A table of what `evaluate` measured on test films."""
-    rows = []
-    for model in registry.classifiers():
+    rows, masks = [], {}
+    for model in registry.classifiers(every=True):
         scores = scores_on_test_films(model)
         if scores:
             rows += [_row(model, name, scores[key]) for key, name in _score_names().items()]
             segmentation = scores["segmentation"]
             unet = f"U-Net ({registry.entry(model).input_size} px)"
-            rows.append(_row(unet, "Dice", segmentation["dice"]))
-            rows.append(_row(unet, _("Pixel accuracy"), segmentation["accuracy"]))
+            masks[unet] = [
+                _row(unet, "Dice", segmentation["dice"]),
+                _row(unet, _("Pixel accuracy"), segmentation["accuracy"]),
+            ]
+    rows += [row for measured in masks.values() for row in measured]
     if not rows:
         show_no_scores()
         return

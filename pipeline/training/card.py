@@ -30,8 +30,8 @@ GATE_NAMES = {
 def score_table(folder: Path | None = None) -> str:
     """Markdown table of every classifier's scores on test films, and the U-Net's."""
     lines = ["| model | score | value | 95 % interval | n |", "|---|---|---|---|---|"]
-    masks = []
-    for model in registry.classifiers(folder):
+    masks = {}
+    for model in registry.classifiers(folder, every=True):
         scores = scores_on_test_films(model, folder)
         if scores:
             label = f"{model}, COVID from {scores['threshold']:.3f}"
@@ -41,13 +41,13 @@ def score_table(folder: Path | None = None) -> str:
                 f"{scores['ece']:.3f} | | {scores['n']} |"
             )
             sets = {"database": scores["segmentation"], **scores["segmentation_by_set"]}
-            unet = f"U-Net at {registry.entry(model, folder).input_size} px"
-            masks += [
-                _row(f"{unet}, {name} masks", key, agreement[key])
+            size = registry.entry(model, folder).input_size
+            masks[size] = [
+                _row(f"U-Net at {size} px, {name} masks", key, agreement[key])
                 for name, agreement in sets.items()
                 for key in ("dice", "iou", "accuracy")
             ]
-    lines += masks
+    lines += [row for rows in masks.values() for row in rows]
     judged = measured_gate(folder)
     if judged:
         refused = {GATE[name]: row for name, row in judged["total"].items()}
