@@ -95,7 +95,7 @@ ERRORS = {
 }
 
 
-@api.post("/diagnose", openapi_extra=FILM, responses=ERRORS)
+@api.post("/diagnose", tags=["Films"], openapi_extra=FILM, responses=ERRORS)
 async def diagnose(
     request: Request,
     model: Annotated[str, Query(description="light or xception")] = "light",
@@ -143,7 +143,11 @@ class Health(BaseModel):
     models: dict[str, str] = Field(description='"ok", "loading", or what is wrong')
 
 
-@api.get("/health", responses={503: {"model": Health, "description": "Not, or not yet"}})
+@api.get(
+    "/health",
+    tags=["Server"],
+    responses={503: {"model": Health, "description": "Not, or not yet"}},
+)
 def health(response: Response) -> Health:
     """Ready when every model named in PULMOSCOPE_PRELOAD gives its canary film's golden answer."""
     names = [name for name in read_settings().preload.split(",") if name]

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.language import gettext as _
 from app.language import number, percent
+from app.names import model_names
 from pipeline import __version__, registry
 from pipeline.device import prepare_device, processor
 from pipeline.evidence import scores_on_test_films
@@ -76,7 +77,8 @@ def show_scores() -> None:
     for model in registry.classifiers(every=True):
         scores = scores_on_test_films(model)
         if scores:
-            rows += [_row(model, name, scores[key]) for key, name in _score_names().items()]
+            title = model_names().get(model, model)
+            rows += [_row(title, name, scores[key]) for key, name in _score_names().items()]
             segmentation = scores["segmentation"]
             unet = f"U-Net ({registry.entry(model).input_size} px)"
             masks[unet] = [
@@ -132,7 +134,7 @@ def show_weights() -> None:
     st.table(
         [
             {
-                _("Model"): name,
+                _("Model"): model_names().get(name, name),
                 _("Parameters"): number(entry.parameters, 0),
                 _("Film side"): f"{entry.input_size} px",
                 _("Threshold"): number(entry.threshold, 3) if entry.threshold else "–",

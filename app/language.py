@@ -4,6 +4,7 @@ English is the source; ``locale/fr/LC_MESSAGES/pulmoscope.po`` holds the French.
 read with Babel when the app starts, so that what is edited is what runs.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pipeline import localised
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 LOCALE = Path(__file__).parent / "locale"
+NO_BREAK = "\u00a0"
 
 
 @cache
@@ -23,7 +25,13 @@ def catalogue(language: str) -> dict[str, str]:
     if not path.is_file():
         return {}
     with path.open("rb") as file:
-        return {m.id: m.string for m in read_po(file) if m.id and m.string and not m.fuzzy}
+        found = {m.id: m.string for m in read_po(file) if m.id and m.string and not m.fuzzy}
+    return {text: _unbroken(string) for text, string in found.items()}
+
+
+def _unbroken(french: str) -> str:
+    """No line begins with a colon or ends with an opening quotation mark."""
+    return re.sub(r" (?=[;:?!»])|(?<=«) ", NO_BREAK, french)
 
 
 def current() -> str:

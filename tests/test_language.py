@@ -1,9 +1,11 @@
 """Numbers as the reader's language writes them."""
 
+import re
+
 import pytest
 import streamlit as st
 
-from app.language import current, gettext, number, percent
+from app.language import catalogue, current, gettext, number, percent
 
 
 @pytest.fixture(params=["en", "fr"])
@@ -20,3 +22,9 @@ def test_numbers_and_texts(language):
     assert number(599073, 0).replace("\u202f", " ") == {"en": "599,073", "fr": "599 073"}[language]
     assert gettext("Film") == {"en": "Film", "fr": "Cliché"}[language]
     assert gettext("no such text") == "no such text"
+
+
+def test_no_line_of_french_begins_with_its_colon():
+    texts = catalogue("fr").values()
+    assert any("\u00a0: " in text for text in texts)
+    assert not [text for text in texts if re.search(r" [;:?!»]|« ", text)]

@@ -20,7 +20,9 @@ CONFIG = TrainingConfig(
         Stage(
             256, 6, 24, learning_rate=1.5e-3, final_learning_rate=1e-5, steps=225, resample=False
         ),
+        Stage(256, 7, 24, 2e-3, 1e-5, steps=225, resample=False, shift=True),
     ),
     groups={"COVID": ("COVID",), "other": ("Normal", "Lung_Opacity", "Viral Pneumonia")},
     label_smoothing=0.02,
+    teacher="xception",
 )
