@@ -22,7 +22,7 @@ from pipeline.phantom import EXAMPLES, draw_film
 from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
 from pipeline.serving import Ticket, service
 
-PAUSE = 0.2  # seconds between two looks at the queue
+PAUSE = 0.5  # seconds until the page tells anew how many films come first
 MEGABYTE = 1024 * 1024
 MAX_HELD = 256 * MEGABYTE  # of a session's films
 
