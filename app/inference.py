@@ -61,8 +61,10 @@ def diagnosis_of(case: Case, model: str):
         ticket = case.tickets.get(model)
         if ticket is None or ticket.forgotten:
             ticket = case.tickets[model] = service().submit(owner(), case.radiograph, model)
-        _wait(ticket)  # Streamlit ends the script here when the reader touches something: the film
-        if ticket.forgotten:  # keeps its place for the script that follows
+        # Streamlit ends the script in here when the reader touches something: the film keeps its
+        # place, and the script that follows waits for the same ticket.
+        _wait(ticket)
+        if ticket.forgotten:
             continue
         try:
             case.answers[model] = ticket.result()
