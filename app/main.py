@@ -9,7 +9,7 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st
 
-from app import demonstration, sign_in
+from app import demonstration, sign_in, uploader
 from app.language import LANGUAGES, current
 from app.language import gettext as _
 from pipeline.registry import WeightsError
@@ -17,6 +17,7 @@ from pipeline.serving import NoAnswer
 
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
 st.html(ROOT / "app/frame.css")
+uploader.translate()
 
 # Streamlit drops a widget's state when another page is shown; saying it again keeps it.
 for key in ("model", "point", "prevalence", "example"):

@@ -38,7 +38,7 @@ FRENCH = {
     "films": "Deux clichés d'un patient",
     "data": "Les données",
     "preprocessing": "Prétraitement",
-    "bias": "Pourquoi découper les poumons ?",
+    "bias": "Pourquoi masquer ?",
     "performance": "Performances",
     "about": "À propos des modèles",
 }
@@ -94,6 +94,7 @@ def test_axe_finds_nothing_serious_on_any_page(browser, server, clear_png, schem
 
 def test_no_page_scrolls_sideways_on_a_telephone_and_in_french(browser, server, clear_png):
     with window(browser, server[0], "fr-FR", width=390, height=800) as page:
+        expect(page.get_by_role("button", name="Choisir des fichiers")).to_be_visible()
         for where in every_page(page, FRENCH, clear_png):
             assert page.evaluate(WIDEST) <= 390, where
 
