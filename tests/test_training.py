@@ -1,5 +1,6 @@
 """Batches, splits, and a run that goes on exactly where it stopped."""
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -223,7 +224,7 @@ def light_run(folder: Path, engine_class, epochs: int, films, resume: bool = Fal
     labels = [*CLASSES, "COVID", "Normal"]
     keras.utils.set_random_seed(1)
     model = build_light_cnn()
-    engine = engine_class(model, "categorical_cross_entropy", seed=1)
+    engine = engine_class(model, "categorical_cross_entropy", seed=1, averaging=0.5)
     run = Run(config, folder, model)
     if resume:
         assert run.resume(engine)
@@ -266,6 +267,30 @@ def test_resume_is_exact(tmp_path, films, engine_class, monkeypatch):
     assert [h["size"] for h in record["history"]] == [64, 64, 64, 96]
 
 
+@pytest.mark.parametrize("engine_class", engines())
+def test_what_is_scored_and_kept_is_the_running_average(engine_class):
+    def weights_after_each_step(averaging):
+        keras.utils.set_random_seed(1)
+        model = build_light_cnn()
+        engine = engine_class(model, "categorical_cross_entropy", seed=1, averaging=averaging)
+        x = np.random.default_rng(0).random((4, 64, 64, 1), np.float32)
+        y = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+        kept = []
+        for _ in range(3):
+            engine.step(x, y, 1e-3)
+            with engine.averaged():
+                kept.append(model.get_weights()[0].copy())
+                scores = model.predict_on_batch(x)
+            np.testing.assert_allclose(engine.predict(x), scores, atol=1e-5)
+        return kept
+
+    latest = weights_after_each_step(0.0)
+    first, second, third = weights_after_each_step(0.15)
+    np.testing.assert_allclose(second, 0.15 * first + 0.85 * latest[1], atol=1e-4)
+    np.testing.assert_allclose(third, 0.15 * second + 0.85 * latest[2], atol=1e-4)
+    assert np.abs(third - latest[2]).max() > 1e-4
+
+
 def test_plateau_halves_the_rate_and_stops_early(tmp_path):
     class Still:
         """An engine that never gets better."""
@@ -276,8 +301,8 @@ def test_plateau_halves_the_rate_and_stops_early(tmp_path):
         def rotate(self, on):
             pass
 
-        def write_back(self):
-            pass
+        def averaged(self):
+            return contextlib.nullcontext()
 
         def save(self, path):
             Path(path).write_bytes(b"")

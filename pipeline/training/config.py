@@ -39,9 +39,10 @@ class TrainingConfig:
     ``groups``: target class to merged labels, see `BalancedBatches`; empty for the U-Net.
     ``equalise``: whether a HistNorm stands before the U-Net. ``label_smoothing``: share of a
     target's certainty given to all classes alike. ``classes``: labels that the layer
-    ``class_logits`` is taught as well. ``teacher``: a shipped classifier whose scores make up
+    ``class_logits`` is taught as well. ``teachers``: shipped classifiers whose mean scores make up
     ``teacher_share`` of the target (Hinton et al. 2015). ``warm_start``: begin with the shipped
-    weights. ``init``: what the builder is given, e.g. "imagenet".
+    weights. ``averaging``: see `pipeline.training.averaging`. ``init``: what the builder is given,
+    e.g. "imagenet".
     """
 
     model: str
@@ -51,8 +52,9 @@ class TrainingConfig:
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     label_smoothing: float = 0.0
     classes: tuple[str, ...] = ()
-    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
     teacher_share: float = 0.5
+    averaging: float = 0.0
     init: str | None = None
     warm_start: bool = False
 

@@ -1,19 +1,25 @@
 """One training step, one prediction and the exact state of a run, with Keras on any backend."""
 
+import contextlib
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
+from pipeline.training.averaging import decay_at
+
 # Attributes of Keras's augmenting layers that hold how far they go.
 RANGES = ("factor", "height_lower", "height_upper", "width_lower", "width_upper")
 
 
 class KerasEngine:
-    """Trains a Keras model with the backend that Keras runs on."""
+    """Trains a Keras model with the backend that Keras runs on.
 
-    def __init__(self, model: keras.Model, loss: str, seed: int):
+    ``averaging``: see `pipeline.training.averaging`.
+    """
+
+    def __init__(self, model: keras.Model, loss: str, seed: int, averaging: float = 0.0):
         keras.utils.set_random_seed(seed)
         self.model, self.loss = model, LOSSES[loss]
         kinds = (keras.layers.RandomRotation, keras.layers.RandomZoom)
@@ -24,6 +30,8 @@ class KerasEngine:
         self.optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-7)
         model.compile(optimizer=self.optimizer, loss=self.loss)
         self.optimizer.build(model.trainable_variables)
+        self.averaging, self.steps = averaging, 0
+        self.average = model.get_weights()
 
     def rotate(self, on: bool) -> None:
         """Switch random rotations and zooms on or off; flips, which blur nothing, stay."""
@@ -35,30 +43,46 @@ class KerasEngine:
     def step(self, films: np.ndarray, targets: np.ndarray, learning_rate: float) -> float:
         """Take one Adam step; return the batch's loss."""
         self.optimizer.learning_rate.assign(learning_rate)
-        return float(self.model.train_on_batch(films, targets))
+        loss = float(self.model.train_on_batch(films, targets))
+        decay = decay_at(self.steps, self.averaging)
+        self.steps += 1
+        self.average = [
+            decay * average + (1 - decay) * latest
+            for average, latest in zip(self.average, self.model.get_weights(), strict=True)
+        ]
+        return loss
 
     def predict(self, films: np.ndarray) -> np.ndarray:
-        """The model's output, float32, in inference mode."""
-        return np.asarray(self.model.predict_on_batch(films))
+        """The averaged model's output, float32, in inference mode."""
+        with self.averaged():
+            return np.asarray(self.model.predict_on_batch(films))
 
     def evaluate(self, films: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, float]:
         """Output and mean loss of one batch, in inference mode."""
         output = self.predict(films)
         return output, float(ops.convert_to_numpy(self.loss(targets, output)))
 
-    def write_back(self) -> None:
-        """Give the Keras model the weights as they are now: it has them."""
+    @contextlib.contextmanager
+    def averaged(self):
+        """Inside, the Keras model holds the averaged weights."""
+        latest = self.model.get_weights()
+        self.model.set_weights(self.average)
+        yield
+        self.model.set_weights(latest)
 
     def save(self, path) -> None:
         """Write all that the next step depends on: weights, Adam's moments, random state."""
         with Path(path).open("wb") as file:
-            np.savez(file, *[ops.convert_to_numpy(v) for v in self._variables()])
+            variables = [ops.convert_to_numpy(v) for v in self._variables()]
+            np.savez(file, *variables, self.steps, *self.average)
 
     def load(self, path) -> None:
         """Take up the state that `save` wrote."""
         with np.load(path) as state:
-            for variable, value in zip(self._variables(), state.values(), strict=True):
-                variable.assign(value)
+            values, variables = list(state.values()), self._variables()
+        for variable, value in zip(variables, values, strict=False):
+            variable.assign(value)
+        self.steps, self.average = int(values[len(variables)]), values[len(variables) + 1 :]
 
     def _variables(self) -> list:
         seeds = [

@@ -96,8 +96,8 @@ class Run:
         state = self.state
         if state["best"] is None or loss < state["best"]:
             state["best"], state["wait"] = loss, 0
-            engine.write_back()
-            self.model.save_weights(self.folder / "best.weights.h5")
+            with engine.averaged():
+                self.model.save_weights(self.folder / "best.weights.h5")
             return
         state["wait"] += stage.final_learning_rate is None
         if state["wait"] and state["wait"] % 3 == 0:

@@ -1,5 +1,6 @@
 """What a model is trained on and how it is scored: one class per kind of model."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,7 +113,7 @@ class ClassificationTask:
             top=self.top,
             smoothing=config.label_smoothing,
             classes=config.classes,
-            teacher=self._teacher()[used] if config.teacher else None,
+            teacher=self._teach()[used] if config.teachers else None,
             teacher_share=config.teacher_share,
         )
 
@@ -163,15 +164,23 @@ class ClassificationTask:
         one_unit = self.model.output.shape[-1] == 1
         return self.model, "binary_cross_entropy" if one_unit else "categorical_cross_entropy"
 
-    def _teacher(self) -> np.ndarray:
-        """The teacher's scores of the training films."""
-        entry, architecture = (
-            registry.entry(self.config.teacher),
-            ARCHITECTURES[self.config.teacher],
-        )
-        model = architecture.build()
-        model.load_weights(entry.checked_file())
-        return _in_batches(predictor_of(model), self._seen(architecture, "train"))
+    def _teach(self) -> np.ndarray:
+        """The mean of the teachers' scores of the training films."""
+        return np.mean([self._scores_of(teacher) for teacher in self.config.teachers], axis=0)
+
+    def _scores_of(self, teacher: str) -> np.ndarray:
+        """What a shipped classifier says of the training films, kept in the cache."""
+        entry, unet = registry.entry(teacher), registry.entry("unet")
+        names = "\n".join(film.path.name for film in self.parts["train"])
+        key = hashlib.sha256(f"{names}|{entry.sha256}|{unet.sha256}".encode()).hexdigest()[:16]
+        path = self.cache / f"scores-{teacher}-{key}.npy"
+        if not path.is_file():
+            architecture = ARCHITECTURES[teacher]
+            model = architecture.build()
+            model.load_weights(entry.checked_file())
+            films = self._seen(architecture, "train")
+            np.save(path, _in_batches(predictor_of(model), films))
+        return np.load(path)
 
     def _seen(self, architecture: Architecture, part: str) -> np.ndarray:
         films, size = self.parts[part], architecture.input_size

@@ -1,5 +1,6 @@
 """One training step, one prediction and the exact state of a run, with PyTorch's kernels."""
 
+import contextlib
 import ctypes
 import sys
 
@@ -8,19 +9,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from pipeline.training.averaging import decay_at
 from pipeline.training.torch_twin import RandomTurn, TorchTwin
 
 
 class TorchEngine:
-    """Trains a Keras model through its `TorchTwin`, on a GPU when there is one."""
+    """Trains a Keras model through its `TorchTwin`, on a GPU when there is one.
 
-    def __init__(self, model: keras.Model, loss: str, seed: int):
+    ``averaging``: see `pipeline.training.averaging`.
+    """
+
+    def __init__(self, model: keras.Model, loss: str, seed: int, averaging: float = 0.0):
         _keep_freed_memory()
         torch.manual_seed(seed)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.twin = TorchTwin(model).to(self.device)
         self.loss = LOSSES[loss]
         self.optimizer = torch.optim.Adam(self.twin.parameters(), lr=1e-3, eps=1e-7)
+        self.averaging, self.steps = averaging, 0
+        self.average = {name: value.clone() for name, value in self.twin.state_dict().items()}
 
     def rotate(self, on: bool) -> None:
         """Switch random rotations and zooms on or off; flips, which blur nothing, stay."""
@@ -37,28 +44,37 @@ class TorchEngine:
         loss = self.loss(self.twin(self._to_device(films)), self._to_device(targets))
         loss.backward()
         self.optimizer.step()
+        self._move_average()
         return loss.item()
 
     def predict(self, films: np.ndarray) -> np.ndarray:
-        """The model's output, float32, in inference mode."""
+        """The averaged model's output, float32, in inference mode."""
         self.twin.eval()
         with torch.inference_mode():
-            return self.twin(self._to_device(films)).cpu().numpy()
+            films = (self._to_device(films),)
+            return torch.func.functional_call(self.twin, self.average, films).cpu().numpy()
 
     def evaluate(self, films: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, float]:
         """Output and mean loss of one batch, in inference mode."""
         output = self.predict(films)
         return output, self.loss(torch.from_numpy(output), torch.from_numpy(targets)).item()
 
-    def write_back(self) -> None:
-        """Give the Keras model the weights as they are now."""
+    @contextlib.contextmanager
+    def averaged(self):
+        """Inside, the Keras model holds the averaged weights."""
+        latest = {name: value.clone() for name, value in self.twin.state_dict().items()}
+        self.twin.load_state_dict(self.average)
         self.twin.write_back()
+        self.twin.load_state_dict(latest)
+        yield
 
     def save(self, path) -> None:
         """Write all that the next step depends on: weights, Adam's moments, random state."""
         state = {
             "twin": self.twin.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "steps": self.steps,
             "random": torch.get_rng_state(),
         }
         if self.device == "cuda":
@@ -70,9 +86,20 @@ class TorchEngine:
         state = torch.load(path, weights_only=True)
         self.twin.load_state_dict(state["twin"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.average, self.steps = state["average"], state["steps"]
         torch.set_rng_state(state["random"])
         if self.device == "cuda" and "random_cuda" in state:
             torch.cuda.set_rng_state(state["random_cuda"])
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        decay = decay_at(self.steps, self.averaging)
+        self.steps += 1
+        for name, value in self.twin.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
 
     def _to_device(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device)

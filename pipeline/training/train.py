@@ -40,7 +40,7 @@ def train(
     if config.warm_start:
         task.model.load_weights(registry.entry(config.model).checked_file())
     print({part: len(films) for part, films in task.parts.items()})
-    trainer = make_engine(task.trained, task.loss, config.seed, engine)
+    trainer = make_engine(task.trained, task.loss, config.seed, engine, config.averaging)
     run = Run(config, folder, task.model)
     (folder / "config.json").write_text(json.dumps(as_record(config), indent=1))
     if resume:

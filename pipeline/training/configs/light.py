@@ -24,5 +24,5 @@ CONFIG = TrainingConfig(
     ),
     groups={"COVID": ("COVID",), "other": ("Normal", "Lung_Opacity", "Viral Pneumonia")},
     label_smoothing=0.02,
-    teacher="xception",
+    teachers=("xception",),
 )
