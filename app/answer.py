@@ -40,7 +40,7 @@ def show_film_at_once(case: inference.Case) -> None:
     """The film alone, while the answer is still being computed."""
     left, *_rest = st.columns(3)
     with left:
-        film = views.film_picture(case.radiograph.pixels)
+        film = views.film_png(case.radiograph)
         st.image(film, caption=_("Film"), alt=_("Film"), width="stretch")
 
 
@@ -173,7 +173,7 @@ def show_pictures(case: inference.Case, diagnosis: Diagnosis) -> None:
         heats = _heats(case, diagnosis)
     show_viewer(
         {
-            "films": {"film": views.film_url(diagnosis.radiograph.pixels)},
+            "films": {"film": views.film_url(diagnosis.radiograph)},
             "outlines": {"lungs": views.outlines(diagnosis)},
             "heats": {f"film/{method}": heat for method, heat in heats.items()},
             "choose": list(heats),

@@ -107,7 +107,7 @@ def show_heatmaps(answers: dict[str, tuple]) -> None:
     scored = {name: after for name, after in films.items() if after.verdict.may_score}
     show_viewer(
         {
-            "films": {"film": views.film_url(next(iter(films.values())).radiograph.pixels)},
+            "films": {"film": views.film_url(next(iter(films.values())).radiograph)},
             "outlines": {name: views.outlines(d) for name, d in films.items()},
             "heats": {name: heat_layer(d, d.cam) for name, d in scored.items()},
             "choose": [],

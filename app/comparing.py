@@ -151,7 +151,7 @@ def show_change(first: Diagnosis, second: Diagnosis) -> None:
 def _show(films: dict, panes: list, outlined: dict, heats: dict, choose: list) -> None:
     show_viewer(
         {
-            "films": {k: views.film_url(d.radiograph.pixels) for k, d in films.items()},
+            "films": {k: views.film_url(d.radiograph) for k, d in films.items()},
             "outlines": {k: views.outlines(d) for k, d in outlined.items()},
             "heats": heats,
             "choose": choose if heats else [],

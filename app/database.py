@@ -29,7 +29,7 @@ def statistics() -> dict | None:
     """What ``python -m pipeline explore`` counted; None, and a sentence, where it did not."""
     path = registry.weights_folder() / STATISTICS
     if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
+        return registry.read_json(path)
     st.info(
         _(
             "There are no statistics yet. Get the [COVID-19 Radiography Database]({url}), unpack "

@@ -4,7 +4,6 @@
 quality gate, which all models share.
 """
 
-import json
 from pathlib import Path
 
 from pipeline import registry
@@ -21,7 +20,7 @@ def measured(model: str, what: str, folder: Path | None = None) -> dict | None:
     path = folder / f"{model}.{what}.json"
     if not path.is_file():
         return None
-    result = json.loads(path.read_text(encoding="utf-8"))
+    result = registry.read_json(path)
     # What trains models of its own ("sources") rests on the U-Net's weights only.
     own = registry.entry(model, folder).sha256
     fits = (
@@ -45,7 +44,7 @@ def measured_gate(folder: Path | None = None) -> dict | None:
     path = folder / "gate.json"
     if not path.is_file():
         return None
-    result = json.loads(path.read_text(encoding="utf-8"))
+    result = registry.read_json(path)
     hashes = registry.entry("unet", folder).sha256, registry.gate_sha256(folder)
     fits = (result["unet_sha256"], result["gate_sha256"]) == hashes
     return result if fits and result["part"] == "test" else None

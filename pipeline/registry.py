@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.messages import Message
@@ -63,11 +64,25 @@ def weights_folder() -> Path:
     return Path(os.environ.get("PULMOSCOPE_WEIGHTS") or ROOT / "weights")
 
 
+def read_json(path: Path) -> dict:
+    """Read a file of JSON, parsed anew only once it has changed: to be looked at, not altered.
+
+    Raises OSError or ValueError.
+    """
+    state = path.stat()
+    return _parsed(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=32)
+def _parsed(path: Path, _mtime: int, _size: int) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def read_registry(folder: Path | None = None) -> dict:
-    """Read ``registry.json`` as it is. Raises WeightsError when there is none."""
+    """Read ``registry.json`` as it is, see `read_json`. Raises WeightsError when there is none."""
     path = (folder or weights_folder()) / "registry.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError) as error:
         raise WeightsError("weights_registry", file=path.name) from error
 

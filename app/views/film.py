@@ -2,6 +2,7 @@
 
 import base64
 from functools import cache
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -9,21 +10,28 @@ from matplotlib import colormaps
 
 from pipeline.diagnosis import Diagnosis
 from pipeline.evaluation.metrics import mask_agreement
-from pipeline.pictures import COLOUR_MAP, film_rgb, shrink
+from pipeline.pictures import COLOUR_MAP, shrink
+from pipeline.radiograph import Radiograph
 
 LONGEST_SIDE = 1024
 HEAT_SIDE = 256
 DIFFERENCE_MAP = "vanimo"  # dark in the middle: no difference lets the film through
 
 
-def film_picture(film: np.ndarray) -> np.ndarray:
-    """A film, float32 (rows, columns) in 0..255, as uint8 RGB."""
-    return film_rgb(shrink(film, LONGEST_SIDE))
+_PNGS: WeakKeyDictionary[Radiograph, bytes] = WeakKeyDictionary()
 
 
-def film_url(film: np.ndarray) -> str:
-    """A film, float32 (rows, columns) in 0..255, as a data URL of a grey PNG."""
-    return _png_url(shrink(film, LONGEST_SIDE).clip(0, 255).astype(np.uint8))
+def film_png(radiograph: Radiograph) -> bytes:
+    """A film as a grey PNG, encoded once for as long as the film is held."""
+    if radiograph not in _PNGS:
+        film = shrink(radiograph.pixels, LONGEST_SIDE)
+        _PNGS[radiograph] = _png(film.clip(0, 255).astype(np.uint8))
+    return _PNGS[radiograph]
+
+
+def film_url(radiograph: Radiograph) -> str:
+    """A film as a data URL of a grey PNG."""
+    return _url(film_png(radiograph))
 
 
 def outlines(diagnosis: Diagnosis) -> list[list[float]]:
@@ -41,13 +49,13 @@ def outlines(diagnosis: Diagnosis) -> list[list[float]]:
 
 def heat_url(diagnosis: Diagnosis, cam: str) -> str:
     """A method's map over its fixed colour scale, 0..255, as a data URL of a grey PNG."""
-    return _png_url(np.rint(_strength(diagnosis, cam) * 255).astype(np.uint8))
+    return _url(_png(np.rint(_strength(diagnosis, cam) * 255).astype(np.uint8)))
 
 
 def difference_url(first: Diagnosis, second: Diagnosis) -> str:
     """First map minus second, each by its default method on its own scale; 128 is no difference."""
     change = _strength(first, first.cam) - _strength(second, second.cam)
-    return _png_url(np.rint(128 + 127 * change).clip(0, 255).astype(np.uint8))
+    return _url(_png(np.rint(128 + 127 * change).clip(0, 255).astype(np.uint8)))
 
 
 def mask_overlap(first: Diagnosis, second: Diagnosis) -> float:
@@ -74,6 +82,9 @@ def _strength(diagnosis: Diagnosis, cam: str) -> np.ndarray:
     return (diagnosis.heatmap(cam, shape) / diagnosis.cam_scale[cam]).clip(0, 1)
 
 
-def _png_url(picture: np.ndarray) -> str:
-    coded = cv2.imencode(".png", picture)[1]
-    return "data:image/png;base64," + base64.b64encode(coded.tobytes()).decode()
+def _png(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def _url(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -13,6 +13,7 @@ Scores are measured afterwards, on test films, by ``python -m pipeline evaluate 
 """
 
 import argparse
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -149,7 +150,7 @@ def choose_cam(data: Path) -> None:
 
 def _read(folder: Path) -> dict:
     if (folder / "registry.json").is_file():
-        return registry.read_registry(folder)
+        return copy.deepcopy(registry.read_registry(folder))
     return {"equalise_first": True, "gate": open_gate(), "models": {}}
 
 
