@@ -1,5 +1,6 @@
 """``python -m pipeline diagnose``: one line per file, pictures on request."""
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -22,17 +23,19 @@ def diagnose_files(options, predictor: Predictor) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
     for path in options.files:
         try:
-            diagnosis = diagnose_bytes(
-                path.read_bytes(), predictor, threshold=options.threshold, cam=options.cam
-            )
-        except UnreadableRadiograph as error:
-            failed = True
-            _print_error(path, error.message, predictor, options)
-            continue
+            data = path.read_bytes()
         except OSError as error:
             failed = True
             message = Message("unreadable_path", {"reason": error.strerror})
-            _print_error(path, message, predictor, options)
+            _print_error(path, None, message, predictor, options)
+            continue
+        try:
+            diagnosis = diagnose_bytes(
+                data, predictor, threshold=options.threshold, cam=options.cam
+            )
+        except UnreadableRadiograph as error:
+            failed = True
+            _print_error(path, data, error.message, predictor, options)
             continue
         if options.out:
             _write_pictures(diagnosis, _free_stem(options.out, path.stem))
@@ -57,7 +60,9 @@ def _print(path: Path, diagnosis: Diagnosis, options) -> None:
     sys.stdout.flush()
 
 
-def _print_error(path: Path, message: Message, predictor: Predictor, options) -> None:
+def _print_error(
+    path: Path, data: bytes | None, message: Message, predictor: Predictor, options
+) -> None:
     if options.format == "text":
         print(f"{path}: {message.sentence()}", flush=True)
         return
@@ -65,7 +70,7 @@ def _print_error(path: Path, message: Message, predictor: Predictor, options) ->
     _print_json(
         {
             "file": str(path),
-            "sha256": None,
+            "sha256": None if data is None else hashlib.sha256(data).hexdigest(),
             "status": "error",
             "reasons": [message.code],
             "message": message.sentence(),

@@ -53,6 +53,8 @@ def test_one_json_object_per_file_and_bad_files_stop_nothing(folder, capsys):
     assert [r["file"] for r in records] == [str(p) for p in paths]
     bad, good, missing, inverted = records
     assert bad["reasons"] == ["not_an_image"]
+    assert bad["sha256"] == hashlib.sha256(b"not a picture").hexdigest()
+    assert missing["sha256"] is None
     assert missing["reasons"] == ["unreadable_path"]
     assert inverted["reasons"] == ["inverted"]
     assert inverted["covid_probability"] is inverted["positive"] is None
@@ -70,6 +72,8 @@ def test_exit_status_and_threshold(folder, capsys):
         with pytest.raises(SystemExit) as stop:
             main(["diagnose", str(folder / "clear.png"), *wrong])
         assert stop.value.code == 2
+    film = str(folder / "clear.png")
+    assert main(["diagnose", film, "--out", film]) == 2  # a file, where a folder must be made
 
 
 def test_text_says_it_in_words(folder, capsys):
