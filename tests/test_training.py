@@ -27,6 +27,7 @@ from pipeline.training.config import Stage, TrainingConfig, load_config
 from pipeline.training.database import CLASSES, load_masks, read_database
 from pipeline.training.keras_engine import KerasEngine
 from pipeline.training.loop import Run
+from pipeline.training.release import joined
 from pipeline.training.split import group_near_duplicates, split_groups
 from pipeline.training.train import CONFIGS
 
@@ -289,6 +290,14 @@ def test_what_is_scored_and_kept_is_the_running_average(engine_class):
     np.testing.assert_allclose(second, 0.15 * first + 0.85 * latest[1], atol=1e-4)
     np.testing.assert_allclose(third, 0.15 * second + 0.85 * latest[2], atol=1e-4)
     assert np.abs(third - latest[2]).max() > 1e-4
+
+
+def test_a_training_that_was_gone_on_with_keeps_its_first_epochs():
+    first = {"config": {"stages": [1, 2], "averaging": 0.0}, "history": ["a", "b"]}
+    more = {"config": {"stages": [3], "averaging": 0.9}, "history": ["c"]}
+    whole = joined(first, more)
+    assert whole["config"] == {"stages": [1, 2, 3], "averaging": 0.9}
+    assert whole["history"] == ["a", "b", "c"]
 
 
 def test_plateau_halves_the_rate_and_stops_early(tmp_path):

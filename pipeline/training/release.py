@@ -53,12 +53,18 @@ def release(name: str, run: Path, data: Path) -> None:
     architecture = ARCHITECTURES.get(name)
     model = architecture.build() if architecture else build_unet()
     entry = description["models"].setdefault(name, {})
+    sha256 = registry.file_sha256(file)
+    training = {"config": config, "history": history}
+    if config["warm_start"]:
+        # Released once more, it has been joined already.
+        same = entry["sha256"] == sha256
+        training = entry["training"] if same else joined(entry["training"], training)
     entry |= {
         "file": file.name,
-        "sha256": registry.file_sha256(file),
+        "sha256": sha256,
         "parameters": model.count_params(),
         "input_size": architecture.input_size if architecture else 256,
-        "training": {"config": config, "history": history},
+        "training": training,
     }
     if name == "unet":
         description["equalise_first"] = config["equalise"]
@@ -76,6 +82,15 @@ def release(name: str, run: Path, data: Path) -> None:
         entry["cam_scale"] = _scales(name, data)
     _write(folder, description)
     set_canaries(folder)
+
+
+def joined(before: dict, after: dict) -> dict:
+    """The training that a run went on from, and the run: stages and history of both."""
+    stages = before["config"]["stages"] + after["config"]["stages"]
+    return {
+        "config": after["config"] | {"stages": stages},
+        "history": before["history"] + after["history"],
+    }
 
 
 def set_canaries(folder: Path) -> None:
