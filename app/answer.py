@@ -20,20 +20,14 @@ from pipeline.evidence import scores_on_test_films
 def show_origin(case: inference.Case) -> None:
     """Say where the film comes from, when it is no upload."""
     if case.origin == "synthetic":
-        st.info(
-            _(
-                "**Synthetic film.** Drawn by a program: its score shows how the app works and "
-                "says nothing of any patient."
-            ),
-            icon=":material/draw:",
+        text = _(
+            "**Synthetic film.** Drawn by a program: its score shows how the app works and "
+            "says nothing of any patient."
         )
+        st.markdown(f":material/draw: {text}")
     elif case.origin == "database":
-        st.info(
-            _("Film {name} of the database, class {truth}.").format(
-                name=case.name, truth=case.truth
-            ),
-            icon=":material/database:",
-        )
+        text = _("Film {name} of the database, class {truth}.")
+        st.markdown(f":material/database: {text}".format(name=case.name, truth=case.truth))
 
 
 def show_film_at_once(case: inference.Case) -> None:
@@ -62,7 +56,6 @@ def show_verdict(case: inference.Case, diagnosis: Diagnosis) -> None:
         threshold = _choose_threshold(diagnosis)
     with answer:
         _show_score(diagnosis, threshold)
-    _show_probability(diagnosis)
 
 
 def as_chosen(diagnosis: Diagnosis) -> Diagnosis:
@@ -105,8 +98,10 @@ def _show_score(diagnosis: Diagnosis, threshold: float) -> None:
 
 
 @st.fragment
-def _show_probability(diagnosis: Diagnosis) -> None:
+def show_probability(diagnosis: Diagnosis) -> None:
     """The calibrated score at the prevalence that the reader sets."""
+    if not diagnosis.verdict.may_score:
+        return
     st.session_state.setdefault("prevalence", 10.0)
     share = st.slider(
         _("How common is COVID among the patients you see? (prevalence)"),

@@ -34,8 +34,8 @@ def steps() -> list[Step]:
             _("A film is read"),
             _(
                 "The film is taken as it comes. A first network finds the lungs, a second scores "
-                "them, and the page shows where the score comes from. Scroll down to the pictures: "
-                "they zoom, move and change their window together."
+                "them, and the page shows where the score comes from. The pictures zoom, move and "
+                "change their window together."
             ),
             _open_clear,
         ),

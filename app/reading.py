@@ -77,9 +77,7 @@ def choose_model(key: str = "model") -> str:
     """The models whose weights are there, each with a line on what it is for."""
     purposes = {
         "light": _("Small and fast."),
-        "xception": _(
-            "Larger and slower; weighs four classes. How good each is: page Performance."
-        ),
+        "xception": _("Larger and slower; weighs four classes."),
     }
     names = registry.classifiers()
     if not names:

@@ -39,8 +39,13 @@ def keep(page, name: str, first: str, last: str) -> None:
 def _few_colours(picture: Image.Image) -> Image.Image:
     """The greys of films, the colours of heatmaps, and what else there is: 256 in all."""
     greys = [level for grey in range(0, 256, 2) for level in (grey, grey, grey)]
-    heat = [level for i in range(0, 256, 8) for level in colours()["sequential"][3 * i : 3 * i + 3]]
-    others = picture.quantize(96).getpalette()[: 3 * 96]
+    heat = [
+        level
+        for name in ("sequential", "diverging")
+        for i in range(0, 256, 8)
+        for level in colours()[name][3 * i : 3 * i + 3]
+    ]
+    others = picture.quantize(64).getpalette()[: 3 * 64]
     palette = Image.new("P", (1, 1))
     palette.putpalette(greys + heat + others)
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)

@@ -33,8 +33,11 @@ waiting.empty()
 diagnosis = inference.diagnosis_of(case, model)
 
 answer.show_verdict(case, diagnosis)
+pictures = st.container()  # above the questions whose answers they show, too
+answer.show_probability(diagnosis)
 answer.show_agreement(case, diagnosis)
-answer.show_pictures(case, diagnosis)
+with pictures:
+    answer.show_pictures(case, diagnosis)
 answer.show_meaning(diagnosis)
 take_away.show_take_away(case, diagnosis)
 answer.show_details(diagnosis)
