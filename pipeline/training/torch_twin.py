@@ -62,10 +62,15 @@ class _Convolution(nn.Module):
         self.separable = isinstance(layer, keras.layers.SeparableConv2D)
         channels = self.halves[0].shape[2]
         self.merged = self.separable and channels <= WIDEST_MERGED
-        self.bias = self.halves[-1] if layer.use_bias else None
+        self.use_bias = layer.use_bias
         self.activation = _activation(layer)
         self.window, self.strides = layer.kernel_size, tuple(layer.strides)
         self.same = layer.padding == "same"
+
+    @property
+    def bias(self):
+        # No second name in the state: `torch.func.functional_call` refuses weights with two.
+        return self.halves[-1] if self.use_bias else None
 
     def forward(self, x):
         if self.same:
