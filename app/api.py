@@ -122,8 +122,7 @@ async def _body(request: Request) -> bytes:
 def _answer(request: Request, model: str, threshold: float | None, data: bytes) -> Record:
     who = f"http:{request.client.host if request.client else ''}"
     try:
-        if model not in registry.classifiers():
-            raise NoAnswer("model_unknown", model=model, known=", ".join(registry.classifiers()))
+        _must_be_installed(model)
         diagnosis = service().ask(who, read_radiograph(data), model)
     except UnreadableRadiograph as error:
         raise Refused(400, error.message, model, data) from error
@@ -134,6 +133,15 @@ def _answer(request: Request, model: str, threshold: float | None, data: bytes) 
         said |= {"threshold": threshold, "positive": said["covid_probability"] >= threshold}
     sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
     return Record(**said, sentences=sentences)
+
+
+def _must_be_installed(model: str) -> None:
+    if model in registry.classifiers():
+        return
+    known = registry.classifiers(installed=False)
+    if model not in known:
+        raise NoAnswer("model_unknown", model=model, known=", ".join(known))
+    registry.entry(model).checked_file()  # which says what is missing
 
 
 class Health(BaseModel):

@@ -99,12 +99,17 @@ def entry(name: str, folder: Path | None = None) -> Entry:
     return Entry(name, **values)
 
 
-def classifiers(folder: Path | None = None, every: bool = False) -> list[str]:
-    """Names of the classifiers whose weights are there: those for reading, or ``every`` one."""
+def classifiers(
+    folder: Path | None = None, every: bool = False, installed: bool = True
+) -> list[str]:
+    """Names of the classifiers for reading, or of ``every`` one.
+
+    ``installed``: only of those whose weights file is there.
+    """
     folder = folder or weights_folder()
     models = read_registry(folder)["models"]
     names = [name for name, m in models.items() if m.get("labels") and (every or m["for_reading"])]
-    return [name for name in names if entry(name, folder).is_available()]
+    return [name for name in names if not installed or entry(name, folder).is_available()]
 
 
 def unseen_films(folder: Path | None = None) -> set[str]:

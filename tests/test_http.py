@@ -79,6 +79,17 @@ def test_a_model_that_is_not_there(client, clear_png):
     assert answer.json()["reasons"] == ["model_unknown"]
 
 
+def test_a_model_whose_weights_are_missing(client, clear_png, monkeypatch, tmp_path):
+    kept = ("registry.json", "unet.weights.h5", "light.weights.h5")
+    for name in kept:
+        (tmp_path / name).symlink_to(registry.weights_folder() / name)
+    monkeypatch.setenv("PULMOSCOPE_WEIGHTS", str(tmp_path))
+    answer = client.post("/diagnose?model=xception", content=clear_png)
+    assert answer.status_code == 503
+    assert answer.json()["reasons"] == ["weights_missing"]
+    assert "xception.weights.h5" in answer.json()["sentences"][0]
+
+
 def test_too_much_is_refused_before_it_is_read(client, monkeypatch):
     monkeypatch.setattr(interface.config, "get_option", lambda _name: 1)
     answer = client.post("/diagnose", content=b"\0" * (1024 * 1024 + 1))
