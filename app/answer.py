@@ -1,5 +1,6 @@
 """The parts of the reading page that show an answer: verdict, score, pictures, meaning."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import streamlit as st
@@ -13,8 +14,8 @@ from app.views import film as views
 from app.views.score import score_bar
 from pipeline import registry
 from pipeline.diagnosis import Diagnosis
-from pipeline.evaluation.calibration import at_prevalence, calibrated
-from pipeline.evidence import scores_on_test_films
+from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
+from pipeline.evidence import measured_together, scores_on_test_films
 
 
 def show_origin(case: inference.Case) -> None:
@@ -147,6 +148,56 @@ def show_agreement(case: inference.Case, diagnosis: Diagnosis) -> None:
                 threshold=number(other.threshold),
             )
         )
+        _show_what_that_was_worth(diagnosis, other)
+
+
+def _show_what_that_was_worth(diagnosis: Diagnosis, other: Diagnosis) -> None:
+    """What two answers say together, and how often such answers were right on test films."""
+    both = joint((diagnosis.score, other.score), (diagnosis.threshold, other.threshold))
+    sentences = [
+        _(
+            "Both together, by the mean of their log-odds: {score}, COVID from {threshold} on."
+        ).format(score=number(float(both)), threshold=number(0.5))
+    ]
+    judged = measured_together()
+    if judged and {diagnosis.model, other.model} <= judged["apart"].keys():
+        sentences += _on_test_films(judged, diagnosis, other)
+    st.caption(" ".join(sentences))
+
+
+def _on_test_films(judged: dict, diagnosis: Diagnosis, other: Diagnosis) -> Iterator[str]:
+    if other.positive != diagnosis.positive:
+        first, second = (judged["apart"][m] for m in (diagnosis.model, other.model))
+        if first["n"]:
+            yield _(
+                "So they disagreed on {n} test films: {first} was right on {x} of them, {second} "
+                "on {y}."
+            ).format(
+                n=number(first["n"], 0),
+                first=model_names()[diagnosis.model],
+                second=model_names()[other.model],
+                x=percent(first["value"]),
+                y=percent(second["value"]),
+            )
+    else:
+        share = judged["both_positive" if diagnosis.positive else "both_negative"]
+        text = (
+            _("Of {n} test films that both call COVID, {share} are ({low} – {high}).")
+            if diagnosis.positive
+            else _("Of {n} test films that neither calls COVID, {share} are not ({low} – {high}).")
+        )
+        if share["n"]:
+            yield text.format(
+                n=number(share["n"], 0),
+                share=percent(share["value"], 1),
+                low=percent(share["low"], 1),
+                high=percent(share["high"], 1),
+            )
+    rates = {key: judged["together"][key]["value"] for key in ("sensitivity", "specificity")}
+    yield _(
+        "Both together find {sensitivity} of COVID test films and leave {specificity} of the "
+        "others alone (n {n})."
+    ).format(n=number(judged["n"], 0), **{key: percent(v, 1) for key, v in rates.items()})
 
 
 def show_pictures(case: inference.Case, diagnosis: Diagnosis) -> None:

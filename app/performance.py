@@ -238,10 +238,18 @@ def show_sources(scores: dict) -> None:
 def show_masks(scores: dict) -> None:
     """How well the U-Net finds the lungs, by set of masks."""
     st.subheader(_("Lung masks"), anchor=False)
-    sets = {_("database"): scores["segmentation"], **scores["segmentation_by_set"]}
+    sets = {
+        _("database"): scores["segmentation"],
+        **{
+            _("database: {name}").format(name=class_names()[label]): agreement
+            for label, agreement in scores["segmentation_by_class"].items()
+        },
+        _("database, its own share of each class"): scores["segmentation_as_database"],
+        **scores["segmentation_by_set"],
+    }
     rows = []
     for name, agreement in sets.items():
-        if agreement["n"]:
+        if agreement["n"] and agreement["dice"]["value"] is not None:
             keys = ("dice", "iou", "accuracy")
             figures = [
                 f"{number(agreement[k]['value'], 3)} "
@@ -255,8 +263,9 @@ def show_masks(scores: dict) -> None:
     accuracy = percent(REPORT_FIGURES["unet"]["accuracy"], 1)
     st.caption(
         _(
-            "The report's own pixel accuracy: {value}, on its validation films. Only the Shenzhen "
-            "masks were drawn by hand."
+            "The report's own pixel accuracy: {value}, on its validation films. The test films "
+            "hold more COVID and fewer normal films than the whole database: the row with its own "
+            "share of each class makes up for that. Only the Shenzhen masks were drawn by hand."
         ).format(value=accuracy)
     )
 

@@ -4,9 +4,10 @@ import streamlit as st
 
 from app.language import gettext as _
 from app.language import number, percent
+from app.names import model_names
 from app.performance import chart_words
 from app.views import charts
-from pipeline.evidence import measured, measured_gate
+from pipeline.evidence import measured, measured_gate, measured_together
 
 
 def show_heatmaps(model: str) -> None:
@@ -83,6 +84,44 @@ def _heatmap_row(name: str, values: dict) -> dict:
 def _signed(value: dict) -> str:
     low, high = number(100 * value["low"], 1), number(100 * value["high"], 1)
     return f"{number(100 * value['value'], 1)} ({low} – {high})"
+
+
+def show_together() -> None:
+    """What two models say of one film, and how far their agreement goes."""
+    judged = measured_together()
+    st.subheader(_("Are two models better than one?"), anchor=False)
+    if not judged:
+        st.info(_("Not measured for these weights."))
+        return
+    names = model_names()
+    rows = {names[model]: scores for model, scores in judged["alone"].items()}
+    rows[_("both, the mean of their log-odds")] = judged["together"]
+    columns = {
+        _("Sensitivity (recall)"): "sensitivity",
+        _("Specificity"): "specificity",
+        _("Accuracy"): "accuracy",
+    }
+    st.table(
+        [
+            {_("Model"): name, "AUC": _auc(scores["auc"])}
+            | {title: _percent(scores[key]) for title, key in columns.items()}
+            for name, scores in rows.items()
+        ]
+    )
+    words = {key: _percent(judged[key]) for key in ("agree", "both_positive", "both_negative")} | {
+        "n": number(judged["n"], 0)
+    }
+    st.markdown(
+        _(
+            "On {n} test films that both give a score, they agree on {agree}. What both call COVID "
+            "is COVID in {both_positive} of films; what neither calls COVID is not in "
+            "{both_negative}."
+        ).format(**words)
+    )
+    apart = "; ".join(f"{names[m]} {_percent(share)}" for m, share in judged["apart"].items())
+    st.caption(
+        _("Where they disagree, each is right on: {shares}. 95 % intervals.").format(shares=apart)
+    )
 
 
 def show_lungs(model: str) -> None:
@@ -195,6 +234,13 @@ def show_left_out_sources(model: str) -> None:
 
 def _auc(scored: dict) -> str:
     value, low, high = (number(scored[key], 3) for key in ("value", "low", "high"))
+    return f"{value} ({low} – {high})"
+
+
+def _percent(scored: dict) -> str:
+    if not scored["n"]:
+        return "–"
+    value, low, high = (percent(scored[key], 1) for key in ("value", "low", "high"))
     return f"{value} ({low} – {high})"
 
 

@@ -76,6 +76,10 @@ def _evaluate(options) -> None:
         from pipeline.evaluation.sources import leave_one_source_out
 
         result = leave_one_source_out(options.data)
+    elif options.what == "together":
+        from pipeline.evaluation.together import judge_together
+
+        result = judge_together(options.data, options.part)
     elif options.what == "lungs":
         from pipeline.evaluation.lungs import judge_lungs
 
@@ -177,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-KINDS = ("scores", "heatmaps", "lungs", "changes", "sources", "gate")
+KINDS = ("scores", "heatmaps", "lungs", "changes", "sources", "together", "gate")
 
 
 def _unit_interval(text: str) -> float:

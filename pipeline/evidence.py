@@ -1,7 +1,7 @@
 """What `evaluate` measured on test films, handed out only while it fits the weights that are there.
 
-``<model>.<what>.json`` of the weights folder, with ``what`` one of `KINDS`; ``gate.json`` for the
-quality gate, which all models share.
+``<model>.<what>.json`` of the weights folder, with ``what`` one of `KINDS`; ``together.json`` for
+two models at once, ``gate.json`` for the quality gate, which all models share.
 """
 
 from pathlib import Path
@@ -33,6 +33,21 @@ def measured(model: str, what: str, folder: Path | None = None) -> dict | None:
 def scores_on_test_films(model: str, folder: Path | None = None) -> dict | None:
     """The scores of a model, see `measured`."""
     return measured(model, "test", folder)
+
+
+def measured_together(folder: Path | None = None) -> dict | None:
+    """What two models say of one film, as `judge_together` wrote it to ``together.json``.
+
+    None when there is no such file or when the weights are not those it was measured with.
+    """
+    folder = folder or registry.weights_folder()
+    path = folder / "together.json"
+    if not path.is_file():
+        return None
+    result = registry.read_json(path)
+    hashes = result["weights_sha256"] | {"unet": result["unet_sha256"]}
+    fits = all(registry.entry(name, folder).sha256 == sha for name, sha in hashes.items())
+    return result if fits and result["part"] == "test" else None
 
 
 def measured_gate(folder: Path | None = None) -> dict | None:

@@ -96,6 +96,26 @@ def test_probability_follows_the_prevalence(page):
     assert said() > 2 * rare
 
 
+def test_two_models_say_what_their_agreement_was_worth(page, monkeypatch):
+    choose(page, "clear")
+    page.button(key="ask_xception").click().run()
+    text = shown(page)
+    agree = "The models agree" in text
+    assert agree != ("The models disagree" in text)
+    assert re.search(
+        r"Both together, by the mean of their log-odds: \d\.\d\d, COVID from 0\.50", text
+    )
+    judged = evidence.measured_together()
+    counts = {judged[key]["n"] for key in ("both_positive", "both_negative")}
+    n = int(re.search(r"(?:Of|disagreed on) (\d+) test films", text)[1])
+    assert n in counts if agree else n == judged["apart"]["light"]["n"]
+    # Of other weights nothing of the kind is known.
+    monkeypatch.setattr("app.answer.measured_together", lambda: None)
+    text = shown(page.run())
+    assert "Both together" in text
+    assert "test films" not in text.split("Both together")[1].split("\n")[0]
+
+
 def test_the_film_survives_a_page_change(page):
     choose(page, "clear")
     page.switch_page("../pages/about.py").run()

@@ -122,6 +122,11 @@ def test_evaluate_writes_what_it_promises(tmp_path, films):
     assert {"brier", "ece", "threshold", "gated", "abstained", "by_source"} <= result.keys()
     assert result["segmentation"]["n"] == 8
     assert result["segmentation"]["dice"]["value"] > 0.6
+    by_class = result["segmentation_by_class"]
+    assert sum(row["n"] for row in by_class.values()) == 8
+    weighted = result["segmentation_as_database"]["dice"]["value"]
+    dice = [row["dice"]["value"] for row in by_class.values()]
+    assert min(dice) <= weighted <= max(dice)
     assert result["gated"]["n"] == 16 - round(result["abstained"]["value"] * 16)
     assert json.loads(json.dumps(result)) == result
 
@@ -138,11 +143,11 @@ def test_evaluate_lists_what_it_cannot_read(tmp_path, films):
 @pytest.mark.data
 def test_real_films_are_read_and_their_lungs_found(data, predictor):
     """A sample of the database: the U-Net agrees with its masks, the gate lets films pass."""
-    from pipeline.evaluation.evaluate import _score
+    from pipeline.evaluation.evaluate import score_films
     from pipeline.training.database import read_database
 
     sample = [f for f in read_database(data) if f.mask and f.label == "Normal"][::40]
-    scored = list(_score(sample, predictor, []))
+    scored = list(score_films(sample, predictor, []))
     assert np.mean([s.agreement["dice"] for s in scored]) > 0.95
     assert np.mean([not s.reasons for s in scored]) > 0.9
 

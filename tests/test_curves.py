@@ -11,6 +11,7 @@ from pipeline.evaluation.calibration import (
     calibrated,
     calibration_report,
     fit_temperature,
+    joint,
 )
 from pipeline.evaluation.curves import (
     THRESHOLDS,
@@ -97,6 +98,14 @@ def test_post_test_probability_is_bayes(sensitivity, specificity, prevalence):
     assert post_test_probability(sensitivity, specificity, prevalence, False) == pytest.approx(
         fn / (fn + tn)
     )
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_joint_score_lies_between(a, b, low, high):
+    assert joint((a, a), (low, low)) == pytest.approx(joint((a,), (low,)))
+    assert (joint((a,), (low,)) >= 0.5) == (a >= low) or a == pytest.approx(low)
+    alone = sorted((joint((a,), (low,)), joint((b,), (high,))))
+    assert alone[0] - 1e-9 <= joint((a, b), (low, high)) <= alone[1] + 1e-9
 
 
 def test_temperature_is_found_again():

@@ -9,6 +9,7 @@ import pytest
 from pipeline.diagnosis import Answer
 from pipeline.evaluation import changes, heatmaps, lungs
 from pipeline.evaluation.metrics import against_unchanged
+from pipeline.evaluation.together import compare_answers
 from pipeline.models.architectures import ARCHITECTURES
 from tests.test_training import make_database
 
@@ -199,3 +200,25 @@ def test_leaving_a_source_out(tmp_path, films, monkeypatch):
         used = [task.parts[part][i] for i in task.used(part)]
         assert not [f for f in used if f.label == "COVID" and f.source == "eurorad"]
         assert [f for f in used if f.label == "COVID"]
+
+
+def test_two_models_together():
+    truth = np.array([1, 1, 1, 0, 0, 0, 0], bool)
+    scores = {
+        "a": np.array([0.9, 0.8, 0.2, 0.7, 0.1, 0.2, 0.4]),
+        "b": np.array([0.9, 0.1, 0.4, 0.6, 0.1, 0.3, 0.1]),
+    }
+    got = compare_answers(truth, scores, {"a": 0.5, "b": 0.25})
+    # a calls films 0, 1, 3 COVID; b films 0, 2, 3, 5.
+    assert (got["agree"]["value"], got["agree"]["n"]) == (4 / 7, 7)
+    assert (got["both_positive"]["value"], got["both_positive"]["n"]) == (1 / 2, 2)
+    assert (got["both_negative"]["value"], got["both_negative"]["n"]) == (1, 2)
+    assert {m: (s["value"], s["n"]) for m, s in got["apart"].items()} == {
+        "a": (2 / 3, 3),
+        "b": (1 / 3, 3),
+    }
+    assert got["alone"]["a"]["confusion"] == {"tp": 2, "fn": 1, "fp": 1, "tn": 3}
+    same = compare_answers(truth, dict.fromkeys("cd", scores["a"]), dict.fromkeys("cd", 0.6))
+    assert same["together"]["auc"] == same["alone"]["c"]["auc"]
+    assert same["together"]["confusion"] == same["alone"]["c"]["confusion"]
+    assert same["apart"]["c"] == {"value": None, "low": None, "high": None, "n": 0}

@@ -13,6 +13,7 @@ from pipeline.evaluation.metrics import (
     mask_agreement,
     mean_with_interval,
     proportion,
+    weighted_mean_with_interval,
 )
 
 TRUTH = np.array([1, 1, 1, 0, 0, 0, 0], bool)
@@ -47,6 +48,16 @@ def test_wilson_interval():
     assert interval["low"] == pytest.approx(0.4902, abs=1e-4)
     assert interval["high"] == pytest.approx(0.9433, abs=1e-4)
     assert proportion(0, 0)["value"] is None
+
+
+def test_weighted_mean():
+    groups = {"a": [1.0, 0.0], "b": [0.2] * 40, "c": [9.0]}
+    mean = weighted_mean_with_interval(groups, {"a": 3, "b": 1})
+    assert mean["value"] == pytest.approx(0.75 * 0.5 + 0.25 * 0.2)
+    assert mean["n"] == 42
+    # Of two films drawn again, a quarter of draws are both 0 and a quarter both 1.
+    assert (mean["low"], mean["high"]) == pytest.approx((0.05, 0.80))
+    assert weighted_mean_with_interval(groups, {"a": 3, "d": 1})["value"] is None
 
 
 @given(st.integers(1, 200), st.data())

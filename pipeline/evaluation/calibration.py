@@ -19,6 +19,16 @@ def calibrated(score, temperature: float):
     return 1 / (1 + np.exp(-logit(score) / temperature))
 
 
+def joint(scores, thresholds):
+    """What several models say together: the mean of their log-odds, each from its own threshold.
+
+    ``scores``: one entry per model, each float in 0..1 or an array of them; ``thresholds``: float
+    per model. Returns scores in 0..1, COVID from 0.5 on.
+    """
+    odds = [logit(s) - logit(t) for s, t in zip(scores, thresholds, strict=True)]
+    return 1 / (1 + np.exp(-np.mean(odds, axis=0)))
+
+
 def fit_temperature(truth, score) -> float:
     """The temperature with the lowest balanced log loss; to be called on validation films only.
 

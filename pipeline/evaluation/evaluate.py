@@ -22,15 +22,17 @@ from pipeline.evaluation.metrics import (
     mask_agreement,
     mean_with_interval,
     proportion,
+    weighted_mean_with_interval,
 )
 from pipeline.models.xception import CLASSES
 from pipeline.predictor import Answer, Predictor
 from pipeline.quality import judge
 from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
-from pipeline.training.database import Film
+from pipeline.training.database import WHOLE, Film
 from pipeline.training.split import films_of
 
 BATCH = 16
+AGREEMENT = ("dice", "iou", "accuracy")  # of a lung mask with the true one
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def evaluate(
     predictor = Predictor(model)
     films = films_of(data, part)
     unreadable: list[dict] = []
-    scored = list(tqdm(_score(films, predictor, unreadable), total=len(films), desc="films"))
+    scored = list(score_films(films, predictor, unreadable))
     threshold = predictor.entry.threshold if threshold is None else threshold
     classed = [s for s in scored if s.film.label]
     passed = [s for s in classed if not s.reasons]
@@ -69,6 +71,11 @@ def evaluate(
         "by_source": _by_source(classed, threshold),
         "by_class": _by_class(classed, threshold),
         "segmentation": _segmentation(classed),
+        "segmentation_by_class": {
+            name: _segmentation([s for s in classed if s.film.label == name])
+            for name in sorted({s.film.label for s in classed})
+        },
+        "segmentation_as_database": _as_database(classed),
         "segmentation_by_set": {
             name: _segmentation([s for s in scored if s.film.source == name])
             for name in sorted({s.film.source for s in scored if not s.film.label})
@@ -82,9 +89,11 @@ def evaluate(
     }
 
 
-def _score(films: Sequence[Film], predictor: Predictor, unreadable: list) -> Iterator[Scored]:
+def score_films(films: Sequence[Film], predictor: Predictor, unreadable: list) -> Iterator[Scored]:
+    """Ask a model about films, in their order; what cannot be read goes to ``unreadable``."""
+
     def readable():
-        for film in films:
+        for film in tqdm(films, desc=f"{predictor.entry.name}: films"):
             try:
                 yield film, read_radiograph(film.path.read_bytes())
             except (UnreadableRadiograph, OSError) as error:
@@ -177,7 +186,22 @@ def _segmentation(scored: Sequence[Scored]) -> dict:
     agreements = [s.agreement for s in scored if s.agreement]
     return {
         "n": len(agreements),
-        **{k: mean_with_interval([a[k] for a in agreements]) for k in ("dice", "iou", "accuracy")},
+        **{k: mean_with_interval([a[k] for a in agreements]) for k in AGREEMENT},
+    }
+
+
+def _as_database(scored: Sequence[Scored]) -> dict:
+    """Agreement of the masks, each class weighing as much as in the whole database."""
+    masked = [s for s in scored if s.agreement]
+    by_class = {name: [s.agreement for s in masked if s.film.label == name] for name in WHOLE}
+    return {
+        "n": len(masked),
+        **{
+            k: weighted_mean_with_interval(
+                {name: [a[k] for a in own] for name, own in by_class.items()}, WHOLE
+            )
+            for k in AGREEMENT
+        },
     }
 
 

@@ -34,6 +34,29 @@ def mean_with_interval(values: np.ndarray, seed: int = 0, draws: int = 2000) -> 
     }
 
 
+def weighted_mean_with_interval(
+    groups: dict[str, np.ndarray], weights: dict[str, float], seed: int = 0, draws: int = 2000
+) -> dict:
+    """Mean of the groups' means, weighted, with its 95 % interval: bootstrap within each group.
+
+    A weighted group without values leaves the mean unknown: ``value`` is then None.
+    """
+    values = [np.asarray(groups.get(name, ()), np.float64) for name in weights]
+    n = sum(map(len, values))
+    if not all(map(len, values)):
+        return {"value": None, "low": None, "high": None, "n": n}
+    share = np.array(list(weights.values()), np.float64)
+    share /= share.sum()
+    rng = np.random.default_rng(seed)
+    means = [
+        share @ [group[rng.integers(0, len(group), len(group))].mean() for group in values]
+        for _ in range(draws)
+    ]
+    low, high = np.percentile(means, (2.5, 97.5))
+    value = float(share @ [group.mean() for group in values])
+    return {"value": value, "low": float(low), "high": float(high), "n": n}
+
+
 def auc_with_interval(truth: np.ndarray, score: np.ndarray) -> dict:
     """Area under the ROC curve with DeLong's 95 % interval (DeLong et al. 1988).
 

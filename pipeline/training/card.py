@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline import registry
-from pipeline.evidence import measured_gate, scores_on_test_films
+from pipeline.evidence import measured_gate, measured_together, scores_on_test_films
 
 START, END = "<!-- scores -->", "<!-- /scores -->"
 NAMES = {
@@ -40,13 +40,24 @@ def score_table(folder: Path | None = None) -> str:
                 f"| {model} | Brier score, ECE | {scores['brier']:.3f}, "
                 f"{scores['ece']:.3f} | | {scores['n']} |"
             )
-            sets = {"database": scores["segmentation"], **scores["segmentation_by_set"]}
+            sets = {
+                "database masks": scores["segmentation"],
+                "these in the whole database's class proportions": scores[
+                    "segmentation_as_database"
+                ],
+                **{f"{k} masks": v for k, v in scores["segmentation_by_set"].items()},
+            }
             size = registry.entry(model, folder).input_size
             masks[size] = [
-                _row(f"U-Net at {size} px, {name} masks", key, agreement[key])
+                _row(f"U-Net at {size} px, {name}", key, agreement[key])
                 for name, agreement in sets.items()
                 for key in ("dice", "iou", "accuracy")
+                if agreement[key]["value"] is not None
             ]
+    both = measured_together(folder)
+    if both:
+        label = f"{' and '.join(both['alone'])} together"
+        lines += [_row(label, name, both["together"][key]) for key, name in NAMES.items()]
     lines += [row for rows in masks.values() for row in rows]
     judged = measured_gate(folder)
     if judged:

@@ -9,7 +9,7 @@ from pipeline.training.config import Stage, TrainingConfig
 
 CONFIG = TrainingConfig(
     model="cnn1",
-    stages=(Stage(256, 10, batch_size=48, learning_rate=1e-3, final_learning_rate=1e-5),),
+    stages=(Stage(256, 8, batch_size=48, learning_rate=1e-3, final_learning_rate=1e-5, steps=100),),
     groups={
         "COVID": ("COVID",),
         "Normal": ("Normal",),
