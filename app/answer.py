@@ -132,6 +132,7 @@ def show_agreement(case: inference.Case, diagnosis: Diagnosis) -> None:
                 continue
             with st.spinner(_("Finding the lungs and computing the score …")):
                 inference.diagnosis_of(case, name)
+            st.rerun()  # without the button
         other = case.answers[name]
         if not (other.verdict.may_score and diagnosis.verdict.may_score):
             continue

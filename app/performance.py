@@ -224,7 +224,7 @@ def show_sources(scores: dict) -> None:
         [
             {
                 _("Source"): key.split("/")[0],
-                _("Class"): key.split("/")[1],
+                _("Class"): class_names()[key.split("/")[1]],
                 _("Films"): str(row["called_covid"]["n"]),
                 _("Called COVID"): percent(row["called_covid"]["value"], 1),
                 _("95 % interval"): f"{percent(row['called_covid']['low'], 1)} – "

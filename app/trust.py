@@ -118,7 +118,7 @@ def show_together() -> None:
             "{both_negative}."
         ).format(**words)
     )
-    apart = "; ".join(f"{names[m]} {_percent(share)}" for m, share in judged["apart"].items())
+    apart = ", ".join(f"{names[m]} {_percent(share)}" for m, share in judged["apart"].items())
     st.caption(
         _("Where they disagree, each is right on: {shares}. 95 % intervals.").format(shares=apart)
     )

@@ -86,7 +86,7 @@ def reliability_chart(calibration: dict, words: dict) -> go.Figure:
 
 
 def training_chart(history: list[dict], words: dict) -> go.Figure:
-    """Training and validation loss by epoch, stages of other film sizes apart."""
+    """Training and validation loss by epoch; a dotted line where a stage begins."""
     figure = go.Figure()
     epochs = list(range(1, len(history) + 1))
     series = (
@@ -98,11 +98,12 @@ def training_chart(history: list[dict], words: dict) -> go.Figure:
             x=epochs, y=values, name=words[key], line={"color": colour, "dash": dash}
         )
     starts = [e for e, h in zip(epochs, history, strict=True) if h["epoch"] == 1]
+    before = None
     for epoch in starts:
         size = history[epoch - 1]["size"]
-        figure.add_vline(
-            epoch - 0.5, line={"color": GREY, "dash": "dot"}, annotation_text=f"{size} px"
-        )
+        label = {} if size == before else {"annotation_text": f"{size} px"}
+        figure.add_vline(epoch - 0.5, line={"color": GREY, "dash": "dot"}, **label)
+        before = size
     return _labelled(figure, words["epoch"], words["loss"], words["curves"], square=False)
 
 
