@@ -302,9 +302,11 @@ def test_what_is_painted_beside_the_lungs_hardly_moves_a_masked_model(page):
     assert "What remains confounded" in shown(page)
 
 
-def test_model_card_shows_the_measured_scores():
-    from pipeline.training.card import score_table
+def test_readme_and_model_card_show_the_measured_scores():
+    from pipeline.training.card import README, score_table, short_table
 
+    assert len(short_table().splitlines()) > 4
+    assert short_table() in README.read_text()
     table = score_table()
     assert len(table.splitlines()) > 10
     assert table in (registry.weights_folder() / "README.md").read_text()

@@ -1,10 +1,12 @@
-"""The table of scores in ``weights/README.md``, written from what `evaluate` measured."""
+"""The tables of scores in ``weights/README.md`` and ``README.md``, as `evaluate` measured them."""
 
 from pathlib import Path
 
 from pipeline import registry
 from pipeline.evidence import measured_gate, measured_together, scores_on_test_films
 
+README = Path(__file__).resolve().parents[2] / "README.md"
+NICE = {"light": "light CNN", "xception": "Xception"}
 START, END = "<!-- scores -->", "<!-- /scores -->"
 NAMES = {
     "auc": "AUC",
@@ -73,10 +75,38 @@ def _row(model: str, name: str, scored: dict) -> str:
     return f"| {model} | {name} | {scored['value']:.4f} | {low} to {high} | {scored['n']} |"
 
 
-def write_card(folder: Path | None = None) -> None:
-    """Put the table into the model card."""
-    path = (folder or registry.weights_folder()) / "README.md"
-    before, rest = path.read_text(encoding="utf-8").split(START)
-    after = rest.split(END)[1]
-    text = f"{before}{START}\n{score_table(folder)}\n{END}{after}"
-    path.write_text(text, encoding="utf-8")
+def short_table(folder: Path | None = None) -> str:
+    """Markdown table of what most readers ask for first."""
+    lines = [
+        "| on test films | AUC | sensitivity | specificity | n |",
+        "|---|---|---|---|---|",
+    ]
+    names = ("auc", "sensitivity", "specificity")
+    rows = {
+        NICE[model]: scores
+        for model in registry.classifiers(folder)
+        if (scores := scores_on_test_films(model, folder))
+    }
+    if both := measured_together(folder):
+        rows["both, the mean of their log-odds"] = both["together"]
+    for name, scores in rows.items():
+        cells = " | ".join(_short(scores[key]) for key in names)
+        lines.append(f"| {name} | {cells} | {scores['n']} |")
+    segmentation = scores_on_test_films("light", folder)
+    if segmentation:
+        dice = segmentation["segmentation"]["dice"]
+        lines += ["", f"U-Net: Dice {_short(dice)} on {dice['n']} test films with a lung mask."]
+    return "\n".join(lines)
+
+
+def _short(scored: dict) -> str:
+    return f"{scored['value']:.3f} ({scored['low']:.3f} to {scored['high']:.3f})"
+
+
+def write_card(folder: Path | None = None, readme: Path = README) -> None:
+    """Put the tables into the model card and the project's README."""
+    card = (folder or registry.weights_folder()) / "README.md"
+    for path, table in ((card, score_table(folder)), (readme, short_table(folder))):
+        before, rest = path.read_text(encoding="utf-8").split(START)
+        after = rest.split(END)[1]
+        path.write_text(f"{before}{START}\n{table}\n{END}{after}", encoding="utf-8")

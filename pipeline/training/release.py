@@ -4,7 +4,7 @@
     python -m pipeline.training.release light --data DIR
     python -m pipeline.training.release gate --data DIR
     python -m pipeline.training.release cam --data DIR  every model's default heatmap method
-    python -m pipeline.training.release card            the table of scores in weights/README.md
+    python -m pipeline.training.release card            tables of scores, in both READMEs
 
 ``unet`` also writes ``test_films.txt``, the names of the films that no model trains on. Threshold,
 operating points, temperature, heatmap method and the gate are chosen on validation films; the gate
