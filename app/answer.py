@@ -15,7 +15,7 @@ from app.views.score import score_bar
 from pipeline import registry
 from pipeline.diagnosis import Diagnosis
 from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
-from pipeline.evidence import measured_together, scores_on_test_films
+from pipeline.evidence import measured, measured_together, scores_on_test_films
 
 
 def show_origin(case: inference.Case) -> None:
@@ -233,6 +233,29 @@ def show_pictures(case: inference.Case, diagnosis: Diagnosis) -> None:
     )
     if not heats:
         st.info(_("No heatmap: the score is withheld."), icon=":material/block:")
+    elif verdict := heatmap_verdict(diagnosis.model):
+        st.caption(verdict)
+
+
+def heatmap_verdict(model: str) -> str | None:
+    """How far a model's heatmaps may be read as where the disease is; None where nobody knows."""
+    judged = measured(model, "heatmaps")
+    if not judged:
+        return None
+    gains = {name: m["infection_gain"] for name, m in judged["methods"].items() if name != "random"}
+    better = [name for name, gain in gains.items() if gain["low"] > 0]
+    if better:
+        text = _(
+            "On {n} COVID test films, {methods} put more heat into the infected region than a map "
+            "spread evenly over the lungs would."
+        )
+    else:
+        text = _(
+            "On {n} COVID test films, no heatmap method of this model was shown to put more heat "
+            "into the infected region than a map spread evenly over the lungs would. Read these "
+            "maps as where the score comes from, not as where the disease is."
+        )
+    return text.format(n=number(judged["n"], 0), methods=", ".join(better))
 
 
 def _heats(case: inference.Case, diagnosis: Diagnosis) -> dict[str, dict]:

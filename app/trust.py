@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.answer import heatmap_verdict
 from app.language import gettext as _
 from app.language import number, percent
 from app.names import model_names
@@ -21,8 +22,8 @@ def show_heatmaps(model: str) -> None:
     st.markdown(
         _(
             "On {n} COVID test films on which the infected region was outlined, and which the "
-            "model calls COVID. That region covers {chance} of the lungs: a map that knows nothing "
-            "puts about that share of its heat there."
+            "model calls COVID. That region covers {chance} of the lungs: a map spread evenly over "
+            "them puts that share of its heat there."
         ).format(n=judged["n"], chance=percent(chance, 1))
     )
     st.table([_heatmap_row(name, m) for name, m in judged["methods"].items()])
@@ -35,6 +36,7 @@ def show_heatmaps(model: str) -> None:
             "near 0 is as it should be."
         ).format(n=judged["n_curves"])
     )
+    st.markdown(heatmap_verdict(model))
     _explain_scatter(judged)
     words = chart_words() | {"random": _("random map")}
     for column, key in zip(st.columns(2), ("deletion", "insertion"), strict=True):
