@@ -152,10 +152,10 @@ def _scales(name: str, data: Path) -> dict[str, float]:
     return {m: float(np.percentile(v, 90)) if v else 1.0 for m, v in peaks.items()}
 
 
-def choose_cam(data: Path) -> None:
+def choose_cam(data: Path, models: list[str] | None = None) -> None:
     """Make the method that wins on validation films each model's default, see `rank_methods`."""
     folder = registry.weights_folder()
-    for model in registry.classifiers():
+    for model in models or registry.classifiers():
         ranked = rank_methods(judge_heatmaps(data, model, "validation"))
         print(model, ranked)
         description = _read(folder)
@@ -178,6 +178,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["unet", *ARCHITECTURES, "gate", "cam", "card"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path)
+    parser.add_argument("--model", action="append", help="for cam: not every model, but this one")
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="for gate, see not_chest")
     arguments = parser.parse_args()
     if arguments.what == "card":
@@ -187,7 +188,7 @@ if __name__ == "__main__":
     elif arguments.what == "gate":
         fit_gate(arguments.data, arguments.pictures)
     elif arguments.what == "cam":
-        choose_cam(arguments.data)
+        choose_cam(arguments.data, arguments.model)
     else:
         run = arguments.run or Path("runs") / arguments.what
         release(arguments.what, run, arguments.data)
