@@ -8,7 +8,7 @@ import streamlit as st
 from app import inference
 from app.language import gettext as _
 from app.language import number, percent
-from app.names import model_names
+from app.names import labelled, model_names
 from app.viewer import show_viewer
 from app.views import film as views
 from app.views.score import score_bar
@@ -79,7 +79,7 @@ def _choose_threshold(diagnosis: Diagnosis) -> float:
     chosen = st.selectbox(
         _("Operating point"),
         list(thresholds),
-        format_func=lambda key: f"{names[key]}: {number(thresholds[key])}",
+        format_func=lambda key: labelled(names[key], number(thresholds[key])),
         key="point",
         help=_("From which score on a film is called COVID. Chosen on validation films."),
     )

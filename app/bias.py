@@ -12,7 +12,7 @@ from app import inference
 from app.answer import heat_layer, viewer_words
 from app.language import gettext as _
 from app.language import number
-from app.names import model_names
+from app.names import labelled, model_names
 from app.save import save
 from app.viewer import show_viewer
 from app.views import bias as slides
@@ -212,7 +212,7 @@ def offer_slide(case: inference.Case, answers: dict[str, tuple[Diagnosis, Diagno
     if case.origin == "synthetic":
         note = _("Synthetic film. Not for diagnostic use.")
     titles = {
-        name: f"{model_names()[name]}: {_score(before)} → {_score(after)}"
+        name: labelled(model_names()[name], f"{_score(before)} → {_score(after)}")
         for name, (before, after) in answers.items()
     }
     with st.container(horizontal=True):

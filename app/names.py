@@ -1,4 +1,4 @@
-"""What models and classes are called, in the reader's language."""
+"""What models and classes are called, and how a name goes with its value, as readers write it."""
 
 from app.language import gettext as _
 
@@ -22,3 +22,8 @@ def class_names() -> dict[str, str]:
         "Lung_Opacity": _("Lung opacity"),
         "Viral Pneumonia": _("Viral pneumonia"),
     }
+
+
+def labelled(name: str, value: str) -> str:
+    """A name and its value, with the language's colon."""
+    return _("{name}: {value}").format(name=name, value=value)

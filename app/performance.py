@@ -5,7 +5,7 @@ import streamlit as st
 from app import card
 from app.language import gettext as _
 from app.language import number, percent
-from app.names import class_names, model_names
+from app.names import class_names, labelled, model_names
 from app.views import charts
 from pipeline import registry
 from pipeline.evaluation.curves import post_test_probability
@@ -208,7 +208,7 @@ def show_classes(model: str, scores: dict) -> None:
     chart = charts.confusion_chart(counts, chart_words())
     st.plotly_chart(chart, key=f"classes_{model}")
     accuracy = scores["classes"]["accuracy"]
-    st.caption(f"{_('Accuracy')}: {percent(accuracy['value'], 1)} ({interval(accuracy)})")
+    st.caption(labelled(_("Accuracy"), f"{percent(accuracy['value'], 1)} ({interval(accuracy)})"))
 
 
 def show_sources(scores: dict) -> None:

@@ -53,6 +53,9 @@ def _few_colours(picture: Image.Image) -> Image.Image:
 
 def keep_reading(page, example: str, name: str) -> None:
     pick(page, example)
+    page.get_by_text("Xception", exact=True).first.click()
+    settled(page)
+    page.wait_for_timeout(2000)  # until the viewer has drawn the other model's maps
     keep(page, name, "h1", ".viewer")
 
 
