@@ -241,7 +241,7 @@ def show_masks(scores: dict) -> None:
     sets = {
         _("database"): scores["segmentation"],
         **{
-            _("database: {name}").format(name=class_names()[label]): agreement
+            labelled(_("database"), class_names()[label]): agreement
             for label, agreement in scores["segmentation_by_class"].items()
         },
         _("database, its own share of each class"): scores["segmentation_as_database"],

@@ -16,18 +16,12 @@ def measured(model: str, what: str, folder: Path | None = None) -> dict | None:
 
     None when there is no such file or when the weights are not those it was measured with.
     """
-    folder = folder or registry.weights_folder()
-    path = folder / f"{model}.{what}.json"
-    if not path.is_file():
+    result = _on_test_films(f"{model}.{what}.json", folder)
+    if not result:
         return None
-    result = registry.read_json(path)
     # What trains models of its own ("sources") rests on the U-Net's weights only.
     own = registry.entry(model, folder).sha256
-    fits = (
-        result.get("weights_sha256", own) == own
-        and result["unet_sha256"] == registry.entry("unet", folder).sha256
-    )
-    return result if fits and result["part"] == "test" else None
+    return result if result.get("weights_sha256", own) == own else None
 
 
 def scores_on_test_films(model: str, folder: Path | None = None) -> dict | None:
@@ -36,18 +30,12 @@ def scores_on_test_films(model: str, folder: Path | None = None) -> dict | None:
 
 
 def measured_together(folder: Path | None = None) -> dict | None:
-    """What two models say of one film, as `judge_together` wrote it to ``together.json``.
-
-    None when there is no such file or when the weights are not those it was measured with.
-    """
-    folder = folder or registry.weights_folder()
-    path = folder / "together.json"
-    if not path.is_file():
+    """What two models say of one film, as `judge_together` wrote it; else None, as `measured`."""
+    result = _on_test_films("together.json", folder)
+    if not result:
         return None
-    result = registry.read_json(path)
-    hashes = result["weights_sha256"] | {"unet": result["unet_sha256"]}
-    fits = all(registry.entry(name, folder).sha256 == sha for name, sha in hashes.items())
-    return result if fits and result["part"] == "test" else None
+    hashes = result["weights_sha256"].items()
+    return result if all(registry.entry(m, folder).sha256 == sha for m, sha in hashes) else None
 
 
 def measured_gate(folder: Path | None = None) -> dict | None:
@@ -55,11 +43,15 @@ def measured_gate(folder: Path | None = None) -> dict | None:
 
     None when there is no such file or when U-Net or gate are not those it was measured with.
     """
-    folder = folder or registry.weights_folder()
-    path = folder / "gate.json"
+    result = _on_test_films("gate.json", folder)
+    return result if result and result["gate_sha256"] == registry.gate_sha256(folder) else None
+
+
+def _on_test_films(file: str, folder: Path | None) -> dict | None:
+    """A file of the weights folder, if measured on test films with the U-Net that is there."""
+    path = (folder or registry.weights_folder()) / file
     if not path.is_file():
         return None
     result = registry.read_json(path)
-    hashes = registry.entry("unet", folder).sha256, registry.gate_sha256(folder)
-    fits = (result["unet_sha256"], result["gate_sha256"]) == hashes
+    fits = result["unet_sha256"] == registry.entry("unet", folder).sha256
     return result if fits and result["part"] == "test" else None

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import database, inference
+from app import answer, database, inference
 from app.catalogue import texts, translated
 from app.language import catalogue
 from pipeline import evidence, registry, serving
@@ -114,6 +114,28 @@ def test_two_models_say_what_their_agreement_was_worth(page, monkeypatch):
     text = shown(page.run())
     assert "Both together" in text
     assert "test films" not in text.split("Both together")[1].split("\n")[0]
+
+
+def test_a_heatmap_is_praised_only_for_what_was_shown(monkeypatch):
+    def judged(low):
+        return {"n": 9, "methods": {m: {"infection_gain": {"low": low}} for m in ("random", "a")}}
+
+    for low, said in ((0.1, ", a put more heat"), (-0.1, "no heatmap method")):
+        monkeypatch.setattr("app.answer.measured", lambda *_, low=low: judged(low))
+        assert said in answer.heatmap_verdict("light")
+    monkeypatch.setattr("app.answer.measured", lambda *_: None)
+    assert answer.heatmap_verdict("light") is None
+
+
+def test_what_two_models_said_is_forgotten_with_the_weights(tmp_path):
+    folder = registry.weights_folder()
+    for name in ("registry.json", "together.json"):
+        (tmp_path / name).write_text((folder / name).read_text())
+    assert evidence.measured_together(tmp_path) is not None
+    result = json.loads((tmp_path / "together.json").read_text())
+    result["weights_sha256"]["xception"] = "0" * 64
+    (tmp_path / "together.json").write_text(json.dumps(result))
+    assert evidence.measured_together(tmp_path) is None
 
 
 def test_the_film_survives_a_page_change(page):
