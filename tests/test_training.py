@@ -71,7 +71,7 @@ def test_batches_are_seeded():
     labels = np.repeat(CLASSES, 10)
 
     def draw(seed, epoch):
-        batches = BalancedBatches(films, labels, GROUPS, 12, seed=seed, jitter=jitter_film)
+        batches = BalancedBatches(films, labels, GROUPS, 12, seed=seed, jitters=[jitter_film])
         batches.on_epoch(epoch)
         return batches[1][0]
 
@@ -232,7 +232,9 @@ def light_run(folder: Path, engine_class, epochs: int, films, resume: bool = Fal
 
     def batches_for(stage):
         sized = np.stack([cv2.resize(f, (stage.size,) * 2)[..., None] for f in arrays])
-        return BalancedBatches(sized, labels, GROUPS, stage.batch_size, seed=1, jitter=jitter_film)
+        return BalancedBatches(
+            sized, labels, GROUPS, stage.batch_size, seed=1, jitters=[jitter_film]
+        )
 
     def score(engine, stage):
         x, y = batches_for(stage)[0]
@@ -307,6 +309,9 @@ def test_plateau_halves_the_rate_and_stops_early(tmp_path):
         def step(self, films, targets, rate):
             return 1.0
 
+        def stream(self, batches, keys):
+            return (batches[i] for _, i in keys)
+
         def rotate(self, on):
             pass
 
@@ -355,6 +360,18 @@ def test_unknown_key_in_a_configuration_is_an_error(tmp_path):
     )
     with pytest.raises(TypeError, match="speed"):
         load_config(file)
+
+
+def test_mixup_blends_films_and_targets_alike(films):
+    arrays = np.stack([np.full((32, 32, 1), 255 * (i % 2), np.uint8) for i in range(12)])
+    labels = [*CLASSES * 3]
+    groups = {"odd": ("Normal", "Viral Pneumonia"), "even": ("COVID", "Lung_Opacity")}
+    plain = BalancedBatches(arrays, labels, groups, 12)[0]
+    x, y = BalancedBatches(arrays, labels, groups, 12, mixup=0.4)[0]
+    np.testing.assert_array_equal(plain[0][:, 0, 0, 0], plain[1][:, 0])
+    np.testing.assert_allclose(x[:, 5, 7, 0], y[:, 0], atol=1e-6)
+    np.testing.assert_allclose(y.sum(1), 1, atol=1e-6)
+    assert ((y > 0.01) & (y < 0.99)).any()
 
 
 # -- the PyTorch twin -------------------------------------------------------------------------

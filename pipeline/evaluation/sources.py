@@ -2,11 +2,13 @@
 
     python -m pipeline evaluate --what sources --data DIR --json FILE
 
-Cheap on purpose: half size, few epochs, on the shipped U-Net's masks. Only the differences between
-these runs mean anything; the shipped weights are not among them. Runs lie in ``runs/sources``, and
-one that is there already is taken up where it stopped.
+Few epochs from scratch, on the shipped U-Net's masks: only the differences between these runs mean
+anything; the shipped weights are not among them. Runs lie in ``runs/sources``, and one that is
+there already is taken up where it stopped.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +16,18 @@ import numpy as np
 from pipeline import __version__, registry
 from pipeline.evaluation.metrics import auc_with_interval
 from pipeline.training.config import Stage, TrainingConfig
+from pipeline.training.database import Film
 from pipeline.training.engines import make_engine, predictor_of
 from pipeline.training.loop import Run
-from pipeline.training.tasks import ClassificationTask
+from pipeline.training.tasks import ClassificationTask, in_batches
 
-CHEAP = Stage(128, 5, 48, learning_rate=2e-3, final_learning_rate=1e-5, steps=100, resample=False)
+STAGE = Stage(256, 10, 48, 2e-3, 1e-5, steps=150, resample=False, shift=True)
 GROUPS = {"COVID": ("COVID",), "other": ("Normal", "Lung_Opacity", "Viral Pneumonia")}
 FEWEST = 30  # films of a source, below which an AUC says nothing
 
 
 def leave_one_source_out(
-    data: Path, runs: Path = Path("runs/sources"), stage: Stage = CHEAP, fewest: int = FEWEST
+    data: Path, runs: Path = Path("runs/sources"), stage: Stage = STAGE, fewest: int = FEWEST
 ) -> dict:
     """AUC on each COVID source's films, of a model that never saw the source and of one that did.
 
@@ -32,24 +35,24 @@ def leave_one_source_out(
     without the source, on all its films; ``unseen_test`` on those of the test part alone, which is
     the like-for-like comparison. The other class is that of the test part throughout.
     """
-    config = TrainingConfig("light", (stage,), groups=GROUPS, label_smoothing=0.02)
-    everything = _trained(config, data, None, runs)
-    films = [f for part in everything[0].parts.values() for f in part if f.label == "COVID"]
-    sources = sorted({f.source for f in films})
+    everything = trained_without(None, data, runs, stage)
+    seen_others = _scores(everything, stage.size, "test", _is_not_covid)
+    covid = [f for part in everything.parts.values() for f in part if f.label == "COVID"]
     result = {}
-    for source in sources:
-        count = sum(f.source == source for f in films)
+    for source in sorted({film.source for film in covid}):
+        count = sum(film.source == source for film in covid)
         if count < fewest:
             continue
-        held_out = _trained(config, data, source, runs)
+        held_out = trained_without(source, data, runs, stage)
+        own = partial(_is_covid_of, source)
+        unseen = {part: _scores(held_out, stage.size, part, own) for part in held_out.parts}
+        others = _scores(held_out, stage.size, "test", _is_not_covid)
         result[source] = {
             "films": count,
-            "test_films": sum(
-                (f.label, f.source) == ("COVID", source) for f in everything[0].parts["test"]
-            ),
-            "seen": _auc(*everything, source, ("test",)),
-            "unseen_test": _auc(*held_out, source, ("test",)),
-            "unseen": _auc(*held_out, source, ("train", "validation", "test")),
+            "test_films": len(unseen["test"]),
+            "seen": _auc(_scores(everything, stage.size, "test", own), seen_others),
+            "unseen_test": _auc(unseen["test"], others),
+            "unseen": _auc(np.concatenate(list(unseen.values())), others),
         }
     return {
         "what": "sources",
@@ -66,30 +69,36 @@ def leave_one_source_out(
     }
 
 
-def _trained(config: TrainingConfig, data: Path, without: str | None, runs: Path):
-    """A task and its scores of every part, with a model trained without a source."""
-    task = ClassificationTask(config, data, without)
+def trained_without(
+    source: str | None, data: Path, runs: Path, stage: Stage = STAGE
+) -> ClassificationTask:
+    """A task whose light CNN was trained without a source's COVID films, or on all (None)."""
+    config = TrainingConfig("light", (stage,), groups=GROUPS, label_smoothing=0.02)
+    task = ClassificationTask(config, data, source)
     engine = make_engine(task.trained, task.loss, config.seed)
-    run = Run(config, runs / (without or "none"), task.model)
+    run = Run(config, runs / (source or "none"), task.model)
     run.resume(engine)
     run.train(engine, task.batches, task.score)
     task.model.load_weights(run.folder / "best.weights.h5")
-    predict = predictor_of(task.model)
-    size = config.stages[-1].size
-    return task, {part: task.predict(predict, part, size)[:, 0] for part in task.parts}
+    return task
 
 
-def _auc(task: ClassificationTask, scores: dict, source: str, parts: tuple[str, ...]) -> dict:
-    own = [
-        score
-        for part in parts
-        for film, score in zip(task.parts[part], scores[part], strict=True)
-        if (film.label, film.source) == ("COVID", source)
-    ]
-    others = [
-        score
-        for film, score in zip(task.parts["test"], scores["test"], strict=True)
-        if film.label != "COVID"
-    ]
+def _scores(task: ClassificationTask, size: int, part: str, wanted: Callable) -> np.ndarray:
+    """COVID scores of those films of a part that are ``wanted``."""
+    chosen = [i for i, film in enumerate(task.parts[part]) if wanted(film)]
+    if not chosen:
+        return np.empty(0, np.float32)
+    return in_batches(predictor_of(task.model), task.films(part, size)[chosen])[:, 0]
+
+
+def _is_covid_of(source: str, film: Film) -> bool:
+    return (film.label, film.source) == ("COVID", source)
+
+
+def _is_not_covid(film: Film) -> bool:
+    return film.label != "COVID"
+
+
+def _auc(own: np.ndarray, others: np.ndarray) -> dict:
     truth = np.repeat([True, False], [len(own), len(others)])
-    return auc_with_interval(truth, np.array(own + others))
+    return auc_with_interval(truth, np.concatenate([own, others]))

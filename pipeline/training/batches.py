@@ -21,11 +21,12 @@ class BalancedBatches(keras.utils.PyDataset):
     An epoch ends once its largest share has been shown whole; the films of smaller shares come
     again, each time in a new random order, so that all are shown equally often (to within one).
 
-    Item ``i``: float32 films in 0..``top``, changed by ``jitter`` (`jitter_film`, `shift_film`, or
-    None for films as they come), and float32 targets (batch, groups), one-hot but for
-    ``smoothing``, the share of certainty that all columns get alike. ``classes`` adds one column
-    per label named there, smoothed likewise. ``teacher``, float (film, groups), takes the place of
-    ``teacher_share`` of each target. The same ``(seed, epoch)`` gives the same batches.
+    Item ``i``: float32 films in 0..``top``, changed by each of ``jitters`` (`jitter_film`,
+    `shift_film`), and float32 targets (batch, groups), one-hot but for ``smoothing``, the share of
+    certainty that all columns get alike. ``classes`` adds one column per label named there,
+    smoothed likewise. ``teacher``, float (film, groups), takes the place of ``teacher_share`` of
+    each target. ``mixup``: films and targets are blended in pairs, by shares from Beta(mixup,
+    mixup). The same ``(seed, epoch)`` gives the same batches.
     """
 
     def __init__(
@@ -35,17 +36,19 @@ class BalancedBatches(keras.utils.PyDataset):
         groups: Mapping[str, Sequence[str]],
         batch_size: int,
         seed: int = 0,
-        jitter: Jitter | None = None,
+        jitters: Sequence[Jitter] = (),
         top: float = 1.0,
         smoothing: float = 0.0,
         classes: Sequence[str] = (),
         teacher: np.ndarray | None = None,
         teacher_share: float = 0.5,
+        mixup: float = 0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.films, self.groups, self.batch_size = films, dict(groups), batch_size
-        self.seed, self.jitter, self.scale = seed, jitter, np.float32(255 / top)
+        self.seed, self.jitters, self.mixup = seed, jitters, mixup
+        self.scale = np.float32(255 / top)
         labels = np.asarray(labels)
         self.targets = _smoothed(_group_targets(labels, self.groups), smoothing)
         if teacher is not None:
@@ -85,11 +88,17 @@ class BalancedBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int):
         chosen = np.concatenate([order[index] for order in self.order])
-        films = self.films[chosen]
-        if self.jitter:
-            rng = np.random.default_rng((self.seed, self.epoch, index))
-            films = np.stack([self.jitter(film[..., 0], rng)[..., None] for film in films])
-        return films.astype(np.float32) / self.scale, self.targets[chosen]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        films = self.films[chosen, ..., 0]
+        for jitter in self.jitters:
+            films = np.stack([jitter(film, rng) for film in films])
+        films, targets = films[..., None].astype(np.float32) / self.scale, self.targets[chosen]
+        if self.mixup:
+            other = rng.permutation(len(films))
+            share = rng.beta(self.mixup, self.mixup, len(films)).astype(np.float32)[:, None]
+            films = share[..., None, None] * films + (1 - share[..., None, None]) * films[other]
+            targets = share * targets + (1 - share) * targets[other]
+        return films, targets
 
 
 def _group_targets(labels: np.ndarray, groups: Mapping[str, Sequence[str]]) -> np.ndarray:
@@ -217,8 +226,8 @@ def augment_pair(film: np.ndarray, mask: np.ndarray, rng: np.random.Generator):
 
 def _change_exposure(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     rows, columns = film.shape
-    light = film.astype(np.float32) / 255
-    light = light ** np.exp(rng.normal(0, 0.3))
+    light = (np.arange(256, dtype=np.float32) / 255) ** np.float32(np.exp(rng.normal(0, 0.3)))
+    light = light[film]
     slope_r, slope_c = rng.normal(0, 0.12, 2)  # uneven exposure (heel effect, rotated patient)
     slope = 1 + slope_r * np.linspace(-1, 1, rows)[:, None] + slope_c * np.linspace(-1, 1, columns)
     light = light * slope.astype(np.float32)

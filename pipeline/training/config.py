@@ -17,8 +17,10 @@ class Stage:
     ``steps`` cuts every epoch to that many batches; each epoch draws a new order. ``resample``:
     whether films are rotated, zoomed and moved, which blurs them. The last epochs do without (the
     U-Net's: three films of four), so that a model ends on films as sharp as those it will be shown
-    (Touvron et al. 2019 on the same gap, https://arxiv.org/abs/1906.06423). ``shift``: where films
-    are not resampled, whether a classifier's are moved by whole pixels and lose patches instead.
+    (Touvron et al. 2019 on the same gap, https://arxiv.org/abs/1906.06423). ``shift``: whether a
+    classifier's films are moved by whole pixels and lose patches. ``mixup``: a classifier's films
+    and targets are blended in pairs, by shares from Beta(mixup, mixup); 0 blends none (Zhang et
+    al. 2018, https://arxiv.org/abs/1710.09412).
     """
 
     size: int
@@ -30,6 +32,7 @@ class Stage:
     steps: int | None = None
     resample: bool = True
     shift: bool = False
+    mixup: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """One training step, one prediction and the exact state of a run, with Keras on any backend."""
 
 import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -39,6 +40,13 @@ class KerasEngine:
             for name, value in ranges.items():
                 setattr(layer, name, value if on else _nothing_of(value))
         self.model.make_train_function(force=True)
+
+    def stream(self, batches, keys: Iterable[tuple[int, int]]) -> Iterator:
+        """The batches of these (epoch, index)."""
+        for epoch, index in keys:
+            if batches.epoch != epoch:
+                batches.on_epoch(epoch)
+            yield batches[index]
 
     def step(self, films: np.ndarray, targets: np.ndarray, learning_rate: float) -> float:
         """Take one Adam step; return the batch's loss."""

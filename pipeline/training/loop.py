@@ -1,5 +1,6 @@
 """The training loop: stages, learning rate, checkpoint every epoch, exact resume, history."""
 
+import itertools
 import json
 import math
 import time
@@ -51,30 +52,31 @@ class Run:
             stage = self.config.stages[self.state["stage"]]
             batches = batches_for(stage)
             engine.rotate(stage.resample)
+            count = min(stage.steps or len(batches), len(batches))
+            before = sum(s.epochs for s in self.config.stages[: self.state["stage"]])
+            epochs = range(before + self.state["epoch"], before + stage.epochs)
+            stream = engine.stream(batches, [(epoch, i) for epoch in epochs for i in range(count)])
             while self.state["epoch"] < stage.epochs and self.state["wait"] < stage.patience:
-                self._epoch(engine, stage, batches, score)
+                self._epoch(engine, stage, itertools.islice(stream, count), count, score)
             self._next_stage()
         return self.state["history"]
 
-    def _epoch(self, engine, stage: Stage, batches, score) -> None:
+    def _epoch(self, engine, stage: Stage, batches, count: int, score) -> None:
         state, epoch = self.state, self.state["epoch"]
-        seen = sum(s.epochs for s in self.config.stages[: state["stage"]]) + epoch
-        batches.on_epoch(seen)
-        count = min(stage.steps or len(batches), len(batches))
         started, total = time.monotonic(), 0.0
-        bar = tqdm(range(count), desc=f"{stage.size} px, epoch {epoch + 1}/{stage.epochs}")
-        for i in bar:
+        bar = tqdm(batches, total=count, desc=f"{stage.size} px, epoch {epoch + 1}/{stage.epochs}")
+        for i, (films, targets) in enumerate(bar):
             rate = self._rate(stage, epoch + i / count)
-            films, targets = batches[i]
             total += engine.step(films, targets, rate)
-            bar.set_postfix(loss=f"{total / (i + 1):.4f}", refresh=False)
+            if i % 20 == 19:  # a GPU must be waited for to name its loss
+                bar.set_postfix(loss=f"{float(total) / (i + 1):.4f}", refresh=False)
         scores = score(engine, stage)
         state["history"].append(
             {
                 "size": stage.size,
                 "epoch": epoch + 1,
                 "learning_rate": rate,
-                "loss": total / count,
+                "loss": float(total) / count,
                 "validation": scores,
                 "seconds": round(time.monotonic() - started, 1),
             }

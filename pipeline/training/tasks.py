@@ -109,12 +109,13 @@ class ClassificationTask:
             config.groups,
             stage.batch_size,
             config.seed,
-            jitter=jitter_film if stage.resample else shift_film if stage.shift else None,
+            jitters=[jitter_film] * stage.resample + [shift_film] * stage.shift,
             top=self.top,
             smoothing=config.label_smoothing,
             classes=config.classes,
             teacher=self._teach()[used] if config.teachers else None,
             teacher_share=config.teacher_share,
+            mixup=stage.mixup,
         )
 
     def score(self, engine, stage: Stage) -> dict:
@@ -136,7 +137,7 @@ class ClassificationTask:
 
     def predict(self, predict: Callable, part: str, size: int) -> np.ndarray:
         """What a model says of one part's films: float32 (film, groups)."""
-        scores = _in_batches(predict, self.films(part, size), self.top)
+        scores = in_batches(predict, self.films(part, size), self.top)
         return scores[:, : len(self.config.groups)]
 
     def films(self, part: str, size: int) -> np.ndarray:
@@ -179,7 +180,7 @@ class ClassificationTask:
             model = architecture.build()
             model.load_weights(entry.checked_file())
             films = self._seen(architecture, "train")
-            np.save(path, _in_batches(predictor_of(model), films))
+            np.save(path, in_batches(predictor_of(model), films))
         return np.load(path)
 
     def _seen(self, architecture: Architecture, part: str) -> np.ndarray:
@@ -194,7 +195,7 @@ class ClassificationTask:
         return masked_films(films, size, predict, entry.sha256, equalise, self.cache)
 
 
-def _in_batches(predict: Callable, films: np.ndarray, top: float = 1.0) -> np.ndarray:
+def in_batches(predict: Callable, films: np.ndarray, top: float = 1.0) -> np.ndarray:
     """Scores of uint8 films, shown as 0..``top``: float32 (film, columns), never one alone."""
     scale = np.float32(255 / top)
     scores = np.concatenate(

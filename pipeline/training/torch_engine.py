@@ -2,32 +2,42 @@
 
 import contextlib
 import ctypes
+import os
 import sys
+from collections.abc import Iterable, Iterator
 
+import cv2
 import keras
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader
 
 from pipeline.training.averaging import decay_at
-from pipeline.training.torch_twin import RandomTurn, TorchTwin
+from pipeline.training.torch_twin import MERGED_ON_GPU, WIDEST_MERGED, RandomTurn, TorchTwin
 
 
 class TorchEngine:
     """Trains a Keras model through its `TorchTwin`, on a GPU when there is one.
 
-    ``averaging``: see `pipeline.training.averaging`.
+    On a GPU the step's forward pass is in bfloat16 (weights, losses, scores and predictions stay
+    float32) and other processes draw the batches. ``averaging``: see `pipeline.training.averaging`.
     """
 
     def __init__(self, model: keras.Model, loss: str, seed: int, averaging: float = 0.0):
         _keep_freed_memory()
         torch.manual_seed(seed)
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.twin = TorchTwin(model).to(self.device)
+        self.on_gpu = torch.cuda.is_available()
+        self.device = "cuda" if self.on_gpu else "cpu"
+        torch.backends.cudnn.benchmark = True
+        self.twin = TorchTwin(model, merged=MERGED_ON_GPU if self.on_gpu else WIDEST_MERGED)
+        self.twin.to(self.device)
         self.loss = LOSSES[loss]
-        self.optimizer = torch.optim.Adam(self.twin.parameters(), lr=1e-3, eps=1e-7)
+        parameters = self.twin.parameters()
+        self.optimizer = torch.optim.Adam(parameters, lr=1e-3, eps=1e-7, fused=self.on_gpu)
         self.averaging, self.steps = averaging, 0
-        self.average = {name: value.clone() for name, value in self.twin.state_dict().items()}
+        self.latest = {k: v for k, v in self.twin.state_dict().items() if v.is_floating_point()}
+        self.average = {name: value.clone() for name, value in self.latest.items()}
 
     def rotate(self, on: bool) -> None:
         """Switch random rotations and zooms on or off; flips, which blur nothing, stay."""
@@ -35,17 +45,36 @@ class TorchEngine:
             if isinstance(module, RandomTurn):
                 module.on = on
 
-    def step(self, films: np.ndarray, targets: np.ndarray, learning_rate: float) -> float:
-        """Take one Adam step; return the batch's loss."""
+    def stream(self, batches, keys: Iterable[tuple[int, int]]) -> Iterator:
+        """The batches of these (epoch, index), drawn ahead of their use on a GPU."""
+        workers = min(8, (os.cpu_count() or 1) // 2) if self.on_gpu else 0
+        if workers:
+            cv2.setNumThreads(1)  # its threads do not survive a fork
+        return iter(
+            DataLoader(
+                _ByEpoch(batches),
+                sampler=keys,
+                batch_size=None,
+                num_workers=workers,
+                prefetch_factor=8 if workers else None,
+                pin_memory=self.on_gpu,
+                generator=torch.Generator(),  # leaves the run's own random numbers alone
+            )
+        )
+
+    def step(self, films, targets, learning_rate: float):
+        """Take one Adam step; return the batch's loss, a scalar that may still be on the GPU."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.twin.train()
         self.optimizer.zero_grad()
-        loss = self.loss(self.twin(self._to_device(films)), self._to_device(targets))
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.on_gpu):
+            output = self.twin(self._to_device(films))
+        loss = self.loss(output.float(), self._to_device(targets))
         loss.backward()
         self.optimizer.step()
         self._move_average()
-        return loss.item()
+        return loss.detach() if self.on_gpu else loss.item()
 
     def predict(self, films: np.ndarray) -> np.ndarray:
         """The averaged model's output, float32, in inference mode."""
@@ -62,10 +91,10 @@ class TorchEngine:
     @contextlib.contextmanager
     def averaged(self):
         """Inside, the Keras model holds the averaged weights."""
-        latest = {name: value.clone() for name, value in self.twin.state_dict().items()}
-        self.twin.load_state_dict(self.average)
+        latest = {name: value.clone() for name, value in self.latest.items()}
+        self.twin.load_state_dict(self.average, strict=False)
         self.twin.write_back()
-        self.twin.load_state_dict(latest)
+        self.twin.load_state_dict(latest, strict=False)
         yield
 
     def save(self, path) -> None:
@@ -95,14 +124,24 @@ class TorchEngine:
     def _move_average(self) -> None:
         decay = decay_at(self.steps, self.averaging)
         self.steps += 1
-        for name, value in self.twin.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+        averages, latest = list(self.average.values()), list(self.latest.values())
+        torch._foreach_lerp_(averages, latest, 1 - decay)  # one kernel, not one per weight
 
-    def _to_device(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.device)
+    def _to_device(self, array) -> torch.Tensor:
+        return torch.as_tensor(array).to(self.device, non_blocking=True)
+
+
+class _ByEpoch:
+    """A data set of batches whose keys are (epoch, index)."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __getitem__(self, key: tuple[int, int]):
+        epoch, index = key
+        if self.batches.epoch != epoch:
+            self.batches.on_epoch(epoch)
+        return self.batches[index]
 
 
 def cross_entropy_and_dice(lung: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,8 @@ from torch import nn
 
 from pipeline.layers import three_channels
 
-WIDEST_MERGED = 32  # channels; beyond, the halves of a separable convolution are run one by one
+# Up to so many channels the halves of a separable convolution are run as one, on a CPU and a GPU.
+WIDEST_MERGED, MERGED_ON_GPU = 32, 1024
 
 
 class TorchTwin(nn.Module):
@@ -22,12 +23,16 @@ class TorchTwin(nn.Module):
 
     Takes and returns float32 tensors with Keras's axes, (batch, rows, columns, channels), so that
     losses and metrics read alike in both worlds. Raises TypeError for a layer it has no twin of.
+    ``merged``: up to how many channels a separable convolution is run as one dense convolution.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, merged: int = WIDEST_MERGED):
         super().__init__()
         self.model = model
         self.twins = nn.ModuleDict({op.name: _twin_of(op) for op in model.layers})
+        for twin in self.twins.values():
+            if isinstance(twin, _Convolution):
+                twin.merged = twin.separable and twin.halves[0].shape[2] <= merged
 
     def forward(self, film: torch.Tensor) -> torch.Tensor:
         x = film.movedim(-1, 1).contiguous(memory_format=torch.channels_last)
@@ -60,8 +65,7 @@ class _Convolution(nn.Module):
             raise TypeError(f"{layer.name}: only convolutions without dilation have a twin.")
         self.halves = nn.ParameterList(map(_parameter, layer.get_weights()))
         self.separable = isinstance(layer, keras.layers.SeparableConv2D)
-        channels = self.halves[0].shape[2]
-        self.merged = self.separable and channels <= WIDEST_MERGED
+        self.merged = self.separable
         self.use_bias = layer.use_bias
         self.activation = _activation(layer)
         self.window, self.strides = layer.kernel_size, tuple(layer.strides)
@@ -113,7 +117,8 @@ class _Dense(nn.Module):
         self.activation = _activation(layer)
 
     def forward(self, x):
-        return self.activation(x @ self.kernel + self.bias)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.activation(x.float() @ self.kernel + self.bias)
 
     def keras(self):
         return [self.kernel, self.bias]
@@ -178,7 +183,8 @@ class _ThreeChannels(nn.Module):
         self.register_buffer("kernels", kernels, persistent=False)
 
     def forward(self, film):
-        slopes = F.conv2d(film, self.kernels, padding=1)
+        with torch.autocast(film.device.type, enabled=False):
+            slopes = F.conv2d(film, self.kernels, padding=1)
         edges = (slopes.square().sum(1, keepdim=True) + 1e-12).sqrt().clamp_max(1)
         brightened = (film * three_channels.GAIN).clamp_max(1)
         x = torch.cat([film, brightened, edges], 1) * 2 - 1
@@ -227,7 +233,7 @@ def _activation(layer):
     functions = {
         keras.activations.linear: lambda x: x,
         keras.activations.relu: F.relu,
-        keras.activations.sigmoid: torch.sigmoid,
+        keras.activations.sigmoid: lambda x: torch.sigmoid(x.float()),
         keras.activations.softmax: lambda x: torch.softmax(x, -1),
     }
     if layer.activation not in functions:
