@@ -34,12 +34,18 @@ class Run:
         }
 
     def resume(self, engine) -> bool:
-        """Take up the last finished epoch, if there is one; say whether there was."""
+        """Take up the last finished epoch, if there is one; say whether there was.
+
+        A run that came to its end is taken up without its checkpoint, which may be deleted.
+        """
         record = self.folder / "run.json"
         if not record.is_file():
             return False
         self.state = json.loads(record.read_text())
-        engine.load(self.folder / self.state["checkpoint"])
+        stages = self.config.stages
+        left = len(stages) - 1 - self.state["stage"], stages[-1].epochs - self.state["epoch"]
+        if any(left):
+            engine.load(self.folder / self.state["checkpoint"])
         return True
 
     def train(self, engine, batches_for: Callable, score: Callable) -> list[dict]:

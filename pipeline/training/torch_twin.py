@@ -28,7 +28,9 @@ class TorchTwin(nn.Module):
 
     def __init__(self, model: keras.Model, merged: int = WIDEST_MERGED):
         super().__init__()
-        self.model = model
+        # On Keras's torch backend a model is a module, too: in a tuple it is no part of this one,
+        # and loading this one's state leaves the Keras model alone.
+        self.source = (model,)
         self.twins = nn.ModuleDict({op.name: _twin_of(op) for op in model.layers})
         for twin in self.twins.values():
             if isinstance(twin, _Convolution):
@@ -36,7 +38,8 @@ class TorchTwin(nn.Module):
 
     def forward(self, film: torch.Tensor) -> torch.Tensor:
         x = film.movedim(-1, 1).contiguous(memory_format=torch.channels_last)
-        y = self.model._run_through_graph(x, operation_fn=self._twin_call)
+        (model,) = self.source
+        y = model._run_through_graph(x, operation_fn=self._twin_call)
         return y.movedim(1, -1) if y.ndim == 4 else y
 
     def _twin_call(self, layer):
@@ -45,7 +48,7 @@ class TorchTwin(nn.Module):
 
     def write_back(self) -> None:
         """Copy the twin's weights into the Keras model."""
-        for layer in self.model.layers:
+        for layer in self.source[0].layers:
             if layer.weights:
                 layer.set_weights(
                     [w.detach().cpu().numpy() for w in self.twins[layer.name].keras()]
