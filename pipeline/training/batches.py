@@ -148,6 +148,19 @@ class SegmentationBatches(keras.utils.PyDataset):
         return cv2.equalizeHist(film) if self.equalise else film, mask
 
 
+class ByEpoch:
+    """The batches above as a data set whose keys are (epoch, index)."""
+
+    def __init__(self, batches: BalancedBatches | SegmentationBatches):
+        self.batches = batches
+
+    def __getitem__(self, key: tuple[int, int]):
+        epoch, index = key
+        if self.batches.epoch != epoch:
+            self.batches.on_epoch(epoch)
+        return self.batches[index]
+
+
 def jitter_film(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Zoom, move, blur and darken a masked film a little, uint8 (rows, columns) in and out.
 

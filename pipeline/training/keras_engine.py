@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from pipeline.training.averaging import decay_at
+from pipeline.training.batches import ByEpoch
 
 # Attributes of Keras's augmenting layers that hold how far they go.
 RANGES = ("factor", "height_lower", "height_upper", "width_lower", "width_upper")
@@ -43,10 +44,7 @@ class KerasEngine:
 
     def stream(self, batches, keys: Iterable[tuple[int, int]]) -> Iterator:
         """The batches of these (epoch, index)."""
-        for epoch, index in keys:
-            if batches.epoch != epoch:
-                batches.on_epoch(epoch)
-            yield batches[index]
+        return map(ByEpoch(batches).__getitem__, keys)
 
     def step(self, films: np.ndarray, targets: np.ndarray, learning_rate: float) -> float:
         """Take one Adam step; return the batch's loss."""

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
 from pipeline.training.averaging import decay_at
-from pipeline.training.torch_twin import MERGED_ON_GPU, WIDEST_MERGED, RandomTurn, TorchTwin
+from pipeline.training.batches import ByEpoch
+from pipeline.training.torch_twin import RandomTurn, TorchTwin
 
 
 class TorchEngine:
@@ -30,8 +31,7 @@ class TorchEngine:
         self.on_gpu = torch.cuda.is_available()
         self.device = "cuda" if self.on_gpu else "cpu"
         torch.backends.cudnn.benchmark = True
-        self.twin = TorchTwin(model, merged=MERGED_ON_GPU if self.on_gpu else WIDEST_MERGED)
-        self.twin.to(self.device)
+        self.twin = TorchTwin(model).to(self.device)
         self.loss = LOSSES[loss]
         parameters = self.twin.parameters()
         self.optimizer = torch.optim.Adam(parameters, lr=1e-3, eps=1e-7, fused=self.on_gpu)
@@ -52,7 +52,7 @@ class TorchEngine:
             cv2.setNumThreads(1)  # its threads do not survive a fork
         return iter(
             DataLoader(
-                _ByEpoch(batches),
+                ByEpoch(batches),
                 sampler=keys,
                 batch_size=None,
                 num_workers=workers,
@@ -129,19 +129,6 @@ class TorchEngine:
 
     def _to_device(self, array) -> torch.Tensor:
         return torch.as_tensor(array).to(self.device, non_blocking=True)
-
-
-class _ByEpoch:
-    """A data set of batches whose keys are (epoch, index)."""
-
-    def __init__(self, batches):
-        self.batches = batches
-
-    def __getitem__(self, key: tuple[int, int]):
-        epoch, index = key
-        if self.batches.epoch != epoch:
-            self.batches.on_epoch(epoch)
-        return self.batches[index]
 
 
 def cross_entropy_and_dice(lung: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from torch import nn
 from pipeline.layers import three_channels
 
 # Up to so many channels the halves of a separable convolution are run as one, on a CPU and a GPU.
-WIDEST_MERGED, MERGED_ON_GPU = 32, 1024
+WIDEST_MERGED, WIDEST_MERGED_ON_GPU = 32, 128
 
 
 class TorchTwin(nn.Module):
@@ -23,18 +23,14 @@ class TorchTwin(nn.Module):
 
     Takes and returns float32 tensors with Keras's axes, (batch, rows, columns, channels), so that
     losses and metrics read alike in both worlds. Raises TypeError for a layer it has no twin of.
-    ``merged``: up to how many channels a separable convolution is run as one dense convolution.
     """
 
-    def __init__(self, model: keras.Model, merged: int = WIDEST_MERGED):
+    def __init__(self, model: keras.Model):
         super().__init__()
         # On Keras's torch backend a model is a module, too: in a tuple it is no part of this one,
         # and loading this one's state leaves the Keras model alone.
         self.source = (model,)
         self.twins = nn.ModuleDict({op.name: _twin_of(op) for op in model.layers})
-        for twin in self.twins.values():
-            if isinstance(twin, _Convolution):
-                twin.merged = twin.separable and twin.halves[0].shape[2] <= merged
 
     def forward(self, film: torch.Tensor) -> torch.Tensor:
         x = film.movedim(-1, 1).contiguous(memory_format=torch.channels_last)
@@ -68,7 +64,6 @@ class _Convolution(nn.Module):
             raise TypeError(f"{layer.name}: only convolutions without dilation have a twin.")
         self.halves = nn.ParameterList(map(_parameter, layer.get_weights()))
         self.separable = isinstance(layer, keras.layers.SeparableConv2D)
-        self.merged = self.separable
         self.use_bias = layer.use_bias
         self.activation = _activation(layer)
         self.window, self.strides = layer.kernel_size, tuple(layer.strides)
@@ -82,7 +77,8 @@ class _Convolution(nn.Module):
     def forward(self, x):
         if self.same:
             x = _pad_same(x, self.window, self.strides)
-        if self.separable and not self.merged:
+        widest = WIDEST_MERGED_ON_GPU if x.is_cuda else WIDEST_MERGED
+        if self.separable and self.halves[0].shape[2] > widest:
             depthwise, pointwise = self.halves[0], self.halves[1]
             kernel = depthwise.permute(2, 3, 0, 1).flatten(0, 1).unsqueeze(1)
             x = F.conv2d(x, kernel, stride=self.strides, groups=depthwise.shape[2])

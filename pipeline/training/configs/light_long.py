@@ -6,16 +6,15 @@
 Four minutes on an H200, seven hours on two cores. Tried, not shipped: see the README one folder up.
 """
 
-from pipeline.training.config import Stage, TrainingConfig
+from dataclasses import replace
 
-CONFIG = TrainingConfig(
-    model="light",
+from pipeline.training.config import Stage
+from pipeline.training.configs.light_more import CONFIG as MORE
+
+CONFIG = replace(
+    MORE,
     stages=(Stage(256, 26, 48, 3e-3, 1e-5, steps=225, resample=False, shift=True),),
     seed=33,
-    groups={"COVID": ("COVID",), "other": ("Normal", "Lung_Opacity", "Viral Pneumonia")},
-    label_smoothing=0.02,
-    teachers=("light", "xception"),
     teacher_share=0.6,
     averaging=0.998,
-    warm_start=True,
 )

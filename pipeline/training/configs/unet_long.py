@@ -3,7 +3,7 @@
     python -m pipeline train unet --config pipeline/training/configs/unet_long.py \\
         --run runs/unet_long --data DIR
 
-Six minutes on an H200, six hours on two cores. Tried, not shipped: see the README one folder up.
+Seven minutes on an H200, six hours on two cores. Tried, not shipped: see the README one folder up.
 The last stage overfits from its seventh epoch on; the best weights are kept in any case.
 """
 
