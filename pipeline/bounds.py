@@ -202,6 +202,8 @@ def _jpeg_size(frame: bytes) -> tuple[int, int]:
             _, rows, columns, components = struct.unpack_from(">BHHB", frame, place + 4)
             if components != 1:
                 raise ValueError("more than one component")
+            if marker == 0xF7 and not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
+                raise ValueError("JPEG-LS without an end, beyond which CharLS counts for minutes")
             return rows, columns
         place += 2 + length
     raise ValueError("no frame header")

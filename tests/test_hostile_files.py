@@ -14,8 +14,9 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 
+from pipeline import bounds
 from pipeline.archive import files_in
 from pipeline.tables import printable
 from tests.hostile import seeds
@@ -25,6 +26,7 @@ from tests.hostile_files import Worker, made, run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 SECONDS = 20
+PIXELS = 0x7FE00010
 ITEM = b"\xfe\xff\x00\xe0\0\0\0\0"
 OPEN_ITEM = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
 
@@ -281,7 +283,7 @@ DICOMS = {
     "deep, length undefined": (lambda: nested(100_000, closed=False), "dicom_damaged"),
     "deep, length defined": (lambda: nested(1_000, closed=True), "read"),
     "fragments": (
-        lambda: dicom_with((0x7FE00010, b"OB", ITEM * 200_000, UNDEFINED), base=13),
+        lambda: dicom_with((PIXELS, b"OB", ITEM * 200_000, UNDEFINED), base=13),
         "dicom_damaged",
     ),
     "300 MB deflated": (lambda: deflated(300), "dicom_damaged"),
@@ -337,6 +339,19 @@ DICOMS = {
 def test_hostile_dicoms(worker, name):
     build, expected = DICOMS[name]
     assert outcome(worker, build()) == expected
+
+
+def test_jpeg_ls_that_ends_early_reaches_no_decoder():
+    """CharLS computes for seconds, and holds Python's lock, beyond the end of a 64 x 80 frame."""
+    pixels = next(
+        value for tag, _, value, _ in dicom_parts(seeds.seeds("DICOM")[15])[2] if tag == PIXELS
+    )
+    frame = get_frame(pixels, 0, number_of_frames=1)
+    for whole in (frame, frame + bytes(2)):
+        bounds.check_frame(whole, 64, 80)
+    for cut in (frame[:714], frame.rstrip(b"\0")[:-1]):
+        with pytest.raises(ValueError, match="without an end"):
+            bounds.check_frame(cut, 64, 80)
 
 
 # -- ZIP --------------------------------------------------------------------------------------
