@@ -66,7 +66,7 @@ def test_agreement_with_a_region():
 
 def test_ranking_puts_the_best_first_and_random_nowhere():
     def scored(value):
-        names = ("infection_gain", "pointing_game", "insertion")
+        names = ("infection_gain", "pointing_game", "energy_in_lungs", "insertion")
         return {n: {"value": value} for n in names} | {"deletion": {"value": -value}}
 
     result = {"methods": {"a": scored(0.1), "b": scored(0.3), "random": scored(0.9)}}

@@ -65,12 +65,13 @@ def judge_heatmaps(
 
 
 def rank_methods(result: dict) -> list[str]:
-    """Methods, best first, by their mean rank over the four questions that have an answer."""
+    """Methods, best first, by their mean rank over the five questions that have an answer."""
     methods = [m for m in result["methods"] if m != RANDOM]
     scored = {
         m: [
             result["methods"][m]["infection_gain"]["value"],
             result["methods"][m]["pointing_game"]["value"],
+            result["methods"][m]["energy_in_lungs"]["value"],
             -result["methods"][m]["deletion"]["value"],
             result["methods"][m]["insertion"]["value"],
         ]
