@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from pipeline import registry
 from tests.browsing import drop, upload, window
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -71,6 +72,21 @@ def test_viewer_by_keyboard_alone_and_without_the_server(page):
     viewer.get_by_label("Heatmap opacity").fill("0.2")
     expect(viewer).to_have_attribute("data-heat", "0.2")
     assert not sent, "the viewer asks the server nothing"
+
+
+def test_each_model_shows_its_own_best_map_until_the_reader_chooses(page):
+    page.get_by_text("With opacities", exact=True).click()
+    viewer = page.locator(".viewer[data-zoom]")
+    chooser = viewer.get_by_label("Heatmap method")
+    for label, name in (("Light CNN", "light"), ("Xception", "xception"), ("Light CNN", "light")):
+        page.get_by_text(label, exact=True).click()
+        expect(viewer).to_have_attribute("data-method", registry.entry(name).cam)
+        expect(chooser).to_have_value(registry.entry(name).cam)
+    chooser.select_option("gradcam")
+    drawn = viewer.get_attribute("data-ready")
+    page.get_by_text("Xception", exact=True).click()
+    expect(viewer).not_to_have_attribute("data-ready", drawn)
+    expect(viewer).to_have_attribute("data-method", "gradcam")
 
 
 def test_a_bad_file_gets_a_sentence_and_the_next_one_still_works(page, server, films):

@@ -9,7 +9,7 @@
 // data.colours   {sequential, diverging}: 256 RGB triples each, flat
 // data.words     every text, in the reader's language
 const START = { zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255, invert: false, outline: 1, heat: 0.6,
-  heatName: null, windowing: false };
+  heatName: null, heatChosen: false, windowing: false };
 const viewers = new WeakMap();
 
 export default function (component) {
@@ -43,7 +43,8 @@ class Viewer {
     this.data = data;
     if (changed) this.state = { ...this.state, zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255 };
     const names = this.choices();
-    if (!names.includes(this.state.heatName)) this.state.heatName = data.heat || names[0] || null;
+    const { heatChosen, heatName } = this.state; // each model has its own best method, until one is chosen
+    if (!heatChosen || !names.includes(heatName)) this.state.heatName = data.heat || names[0] || null;
     this.root.setAttribute("aria-label", data.words.viewer);
     this.root.querySelector(".hint").textContent = data.words.hint;
     this.observer.observe(this.root);
@@ -117,7 +118,7 @@ class Viewer {
     for (const name of this.choices()) select.append(new Option(this.data.words[name] || name, name));
     select.value = this.state.heatName;
     select.dataset.name = "method";
-    select.addEventListener("change", () => this.set({ heatName: select.value }));
+    select.addEventListener("change", () => this.set({ heatName: select.value, heatChosen: true }));
     box.append(label, select);
     return box;
   }
@@ -268,6 +269,7 @@ class Viewer {
     this.windowButton.setAttribute("aria-pressed", state.windowing);
     this.invertButton.setAttribute("aria-pressed", state.invert);
     for (const input of this.root.querySelectorAll("input[type=range]")) input.refresh();
+    for (const select of this.root.querySelectorAll("select")) select.value = state.heatName;
     this.data.panes.forEach((pane, i) => this.drawPane(pane, this.root.querySelectorAll("canvas")[i]));
     this.buildScales();
     Object.assign(this.root.dataset, { zoom: state.zoom.toFixed(3), invert: state.invert,
