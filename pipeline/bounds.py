@@ -189,7 +189,10 @@ def _jpeg2000_size(frame: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(frame: bytes) -> tuple[int, int]:
-    """Rows and columns of the frame header, ITU-T T.81 B.2.2 and T.87 C.2.2."""
+    """Rows and columns of the frame header, ITU-T T.81 B.2.2 and T.87 C.2.2.
+
+    JPEG-LS must have its end, too: CharLS computes for seconds on a small frame without one.
+    """
     place = 2
     while place < len(frame):
         filler, marker, length = struct.unpack_from(">BBH", frame, place)
@@ -203,7 +206,7 @@ def _jpeg_size(frame: bytes) -> tuple[int, int]:
             if components != 1:
                 raise ValueError("more than one component")
             if marker == 0xF7 and not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
-                raise ValueError("JPEG-LS without an end, beyond which CharLS counts for minutes")
+                raise ValueError("JPEG-LS without an end")
             return rows, columns
         place += 2 + length
     raise ValueError("no frame header")

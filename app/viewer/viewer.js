@@ -49,6 +49,7 @@ class Viewer {
     this.root.querySelector(".hint").textContent = data.words.hint;
     this.observer.observe(this.root);
     if (this.words !== words || this.offered !== names.join()) this.buildToolbar();
+    for (const select of this.root.querySelectorAll("select")) select.value = this.state.heatName;
     this.words = words;
     this.offered = names.join();
     this.buildPanes();
@@ -116,7 +117,6 @@ class Viewer {
     const box = document.createElement("label");
     const select = document.createElement("select");
     for (const name of this.choices()) select.append(new Option(this.data.words[name] || name, name));
-    select.value = this.state.heatName;
     select.dataset.name = "method";
     select.addEventListener("change", () => this.set({ heatName: select.value, heatChosen: true }));
     box.append(label, select);
@@ -269,7 +269,6 @@ class Viewer {
     this.windowButton.setAttribute("aria-pressed", state.windowing);
     this.invertButton.setAttribute("aria-pressed", state.invert);
     for (const input of this.root.querySelectorAll("input[type=range]")) input.refresh();
-    for (const select of this.root.querySelectorAll("select")) select.value = state.heatName;
     this.data.panes.forEach((pane, i) => this.drawPane(pane, this.root.querySelectorAll("canvas")[i]));
     this.buildScales();
     Object.assign(this.root.dataset, { zoom: state.zoom.toFixed(3), invert: state.invert,
