@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import inference
 from app.language import gettext as _
-from app.language import number, percent
+from app.language import number, percent, sentence
 from app.names import labelled, model_names
 from app.viewer import show_viewer
 from app.views import film as views
@@ -42,7 +42,7 @@ def show_film_at_once(case: inference.Case) -> None:
 def show_verdict(case: inference.Case, diagnosis: Diagnosis) -> None:
     """The score with its threshold and meaning, or why it is withheld."""
     if not diagnosis.verdict.may_score:
-        reasons = [f"- {reason.sentence(_)}" for reason in diagnosis.verdict.reasons]
+        reasons = [f"- {sentence(reason)}" for reason in diagnosis.verdict.reasons]
         st.warning(
             _("**No score for this film.**") + "\n\n" + "\n".join(reasons),
             icon=":material/block:",
@@ -133,10 +133,11 @@ def show_agreement(case: inference.Case, diagnosis: Diagnosis) -> None:
             with st.spinner(_("Finding the lungs and computing the score …")):
                 inference.diagnosis_of(case, name)
             st.rerun()  # without the button
-        other = case.answers[name]
+        other = as_chosen(case.answers[name])
         if not (other.verdict.may_score and diagnosis.verdict.may_score):
             continue
-        agree = other.positive == diagnosis.positive
+        said = as_chosen(diagnosis)
+        agree = other.positive == said.positive
         text = (
             _("**The models agree**: {model} says {score} (threshold {threshold}).")
             if agree
@@ -149,7 +150,8 @@ def show_agreement(case: inference.Case, diagnosis: Diagnosis) -> None:
                 threshold=number(other.threshold),
             )
         )
-        _show_what_that_was_worth(diagnosis, other)
+        if (said.threshold, other.threshold) == (diagnosis.threshold, case.answers[name].threshold):
+            _show_what_that_was_worth(diagnosis, other)  # measured at the app's own thresholds
 
 
 def _show_what_that_was_worth(diagnosis: Diagnosis, other: Diagnosis) -> None:
@@ -260,7 +262,7 @@ def heatmap_verdict(model: str) -> str | None:
 
 def _heats(case: inference.Case, diagnosis: Diagnosis) -> dict[str, dict]:
     heats = {cam: heat_layer(diagnosis, cam) for cam in diagnosis.cam_scale}
-    for other in case.answers.values():
+    for other in inference.readings(case):
         if other.model != diagnosis.model and other.verdict.may_score:
             heats["difference"] = difference_layer(diagnosis, other)
     return heats

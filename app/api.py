@@ -8,8 +8,8 @@ page's queue.
 import hashlib
 from typing import Annotated, Literal
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
@@ -95,6 +95,11 @@ ERRORS = {
 }
 
 
+# Streamlit's pages, static files and /health share a small pool of threads; films that wait for an
+# answer have places of their own, more than the queue has.
+PLACES = CapacityLimiter(read_settings().queue + 8)
+
+
 @api.post("/diagnose", tags=["Films"], openapi_extra=FILM, responses=ERRORS)
 async def diagnose(
     request: Request,
@@ -104,8 +109,10 @@ async def diagnose(
     """Lung area, COVID score and verdict of one film."""
     if not await tokens.allow(request):
         raise Refused(401, Message("token_needed"))
+    if not PLACES.available_tokens:
+        raise Refused(429, Message("queue_full", {"count": PLACES.borrowed_tokens}))
     data = await _body(request)
-    return await run_in_threadpool(_answer, request, model, threshold, data)
+    return await to_thread.run_sync(_answer, request, model, threshold, data, limiter=PLACES)
 
 
 async def _body(request: Request) -> bytes:

@@ -11,7 +11,7 @@ import streamlit as st
 from app import inference
 from app.answer import heat_layer, viewer_words
 from app.language import gettext as _
-from app.language import number
+from app.language import number, sentence
 from app.names import labelled, model_names
 from app.save import save
 from app.viewer import show_viewer
@@ -84,7 +84,7 @@ def show_scores(answers: dict[str, tuple]) -> None:
             if not (before.verdict.may_score and after.verdict.may_score):
                 st.markdown(_("**No score for this film.**"))
                 reasons = after.verdict.reasons or before.verdict.reasons
-                st.caption(" ".join(reason.sentence(_) for reason in reasons))
+                st.caption(" ".join(sentence(reason) for reason in reasons))
                 continue
             change = after.score - before.score
             st.metric(

@@ -5,9 +5,9 @@ import streamlit as st
 from app import inference
 from app.answer import difference_layer, heat_layer, viewer_words
 from app.language import gettext as _
-from app.language import number, percent
+from app.language import number, percent, sentence
 from app.names import model_names
-from app.reading import title_of
+from app.reading import escape, title_of
 from app.viewer import show_viewer
 from app.views import film as views
 from pipeline import registry
@@ -85,10 +85,10 @@ def show_scores(titles: list[str], diagnoses: list[Diagnosis]) -> None:
     """Scores side by side, each with its own threshold, or why there is none."""
     for column, title, diagnosis in zip(st.columns(len(diagnoses)), titles, diagnoses, strict=True):
         with column:
-            st.markdown(f"**{title}**")
+            st.markdown(f"**{escape(title)}**")
             if not diagnosis.verdict.may_score:
                 st.markdown(_("**No score for this film.**"))
-                st.caption(" ".join(reason.sentence(_) for reason in diagnosis.verdict.reasons))
+                st.caption(" ".join(sentence(reason) for reason in diagnosis.verdict.reasons))
                 continue
             word = _("COVID-19 suspected") if diagnosis.positive else _("COVID-19 not suspected")
             st.markdown(

@@ -17,6 +17,7 @@ from streamlit.runtime.scriptrunner import RerunException, StopException, get_sc
 
 from app.language import gettext as _
 from pipeline import registry
+from pipeline.diagnosis import Diagnosis
 from pipeline.messages import Message
 from pipeline.phantom import EXAMPLES, draw_film
 from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
@@ -115,6 +116,11 @@ def is_answered(case: Case, model: str) -> bool:
     return model in case.answers
 
 
+def readings(case: Case) -> list[Diagnosis]:
+    """What the models that read films say of it; not CNN-2, which serves the page on bias."""
+    return [case.answers[name] for name in registry.classifiers() if name in case.answers]
+
+
 def cases() -> dict[str, Case]:
     """The session's readable films, newest last, by their sha256."""
     return st.session_state.setdefault("cases", {})
@@ -176,7 +182,7 @@ def example(name: str) -> Case:
 @cache
 def _example(name: str) -> Radiograph:
     film, _mask = draw_film(EXAMPLES[name])
-    return Radiograph(film.astype(np.float32), f"synthetic-{name}", "synthetic")
+    return Radiograph(film.astype(np.float32), f"synthetic:{name}", "synthetic")
 
 
 def open_listed(name: str, origin: str, data: bytes) -> None:

@@ -12,6 +12,7 @@ import streamlit as st
 from babel.messages.pofile import read_po
 
 from pipeline import localised
+from pipeline.messages import Message
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 LOCALE = Path(__file__).parent / "locale"
@@ -34,6 +35,17 @@ def _unbroken(french: str) -> str:
     return re.sub(r" (?=[;:?!»])|(?<=«) ", NO_BREAK, french)
 
 
+_mount = st.components.v2.component(
+    "pulmoscope_language",
+    js="export default ({ data }) => { document.documentElement.lang = data.language; }",
+)
+
+
+def declare() -> None:
+    """Tell the browser the page's language, so that screen readers pronounce it."""
+    _mount(data={"language": current()}, key="declared_language")
+
+
 def current() -> str:
     """The reader's language: chosen, or else the browser's, or else English."""
     chosen = st.session_state.get("language")
@@ -46,6 +58,11 @@ def current() -> str:
 def gettext(text: str) -> str:
     """The text in the reader's language."""
     return catalogue(current()).get(text, text)
+
+
+def sentence(reason: Message) -> str:
+    """A reason in the reader's language, its percentages too."""
+    return localised.sentence(reason, gettext, current())
 
 
 def percent(value: float, digits: int = 0) -> str:

@@ -10,7 +10,7 @@ if str(ROOT) not in sys.path:
 import streamlit as st
 
 from app import demonstration, sign_in, uploader
-from app.language import LANGUAGES, current
+from app.language import LANGUAGES, current, declare
 from app.language import gettext as _
 from pipeline.registry import WeightsError
 from pipeline.serving import NoAnswer
@@ -49,6 +49,7 @@ with st.sidebar:
         key="language",
     )
     demonstration.offer("demonstrate")
+    declare()
 
 st.warning(
     _("**Not for diagnostic use.** A research demonstration: no decision may rest on it."),

@@ -120,8 +120,8 @@ def show_empty_state() -> None:
     st.info(
         _(
             "Drop a film above, or pick a synthetic one. You will see the film, the lungs that "
-            "the model found, a COVID score with its threshold, and where in the lungs the score "
-            "comes from."
+            "the model found, a COVID score with its threshold, and where the score comes "
+            "from."
         ),
         icon=":material/radiology:",
     )
@@ -135,8 +135,8 @@ def show_empty_state() -> None:
             "resemble COVID films; it is no probability of illness."
         ),
         _(
-            "**3. The heatmap.** Where in the lungs the score comes from. It outlines no lesion, "
-            "and stays empty where there is no evidence."
+            "**3. The heatmap.** Where the score comes from. It outlines no lesion, and stays "
+            "empty where there is no evidence."
         ),
     )
     for column, text in zip(st.columns(len(teach)), teach, strict=True):

@@ -21,9 +21,9 @@ def show_take_away(case: inference.Case, diagnosis: Diagnosis) -> None:
         identity = st.text_input(
             _("Who this is (printed on the PDF only; leave empty for nobody)"),
             max_chars=IDENTITY_LENGTH,
-            key="identity",
+            key=f"identity_{case.radiograph.sha256}",
         )
-        others = [d for d in case.answers.values() if d.model != diagnosis.model]
+        others = [d for d in inference.readings(case) if d.model != diagnosis.model]
         diagnoses = [as_chosen(d) for d in (diagnosis, *others)]
         synthetic, when = case.origin == "synthetic", datetime.now(UTC).astimezone()
         icon = ":material/download:"

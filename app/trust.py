@@ -211,7 +211,8 @@ def show_left_out_sources(model: str) -> None:
             "The light CNN, trained anew in a cheap way ({size} px, {epochs} epochs of "
             "{films_per_epoch} films): once on every source, and once per source without any of "
             "its COVID films. What it loses on a source that it never saw it had learnt of the "
-            "source and not of the disease."
+            "source and not of the disease, or lost because it saw fewer COVID films: most come "
+            "from BIMCV."
         ).format(**judged["settings"])
     )
     st.table(

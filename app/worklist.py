@@ -11,7 +11,7 @@ import streamlit as st
 
 from app import inference, reading
 from app.language import gettext as _
-from app.language import number
+from app.language import number, sentence
 from pipeline.radiograph import UnreadableRadiograph
 from pipeline.tables import printable, safe, write_csv, write_xlsx
 from pipeline.worklist import MAX_FILMS, MAX_HELD_MB, Row, WorkList, gather, synthetic_sources
@@ -233,7 +233,7 @@ def _outcome(row: Row) -> str:
 
 
 def _verdict(row: Row) -> str:
-    reasons = [printable(reason.sentence(_)) for reason in row.reasons]
+    reasons = [printable(sentence(reason)) for reason in row.reasons]
     return " – ".join([_words()[_outcome(row)], *([" ".join(reasons)] if reasons else [])])
 
 

@@ -9,8 +9,8 @@ st.title(_("About the models"))
 st.markdown(
     _(
         "Pulmoscope finds the lungs on a frontal chest radiograph, scores how much the lungs "
-        "resemble those of COVID-19 films, and shows where in the lungs the score comes from. It "
-        "is a research demonstration."
+        "resemble those of COVID-19 films, and shows where the score comes from. It is a "
+        "research demonstration."
     )
 )
 st.subheader(_("Intended use"), anchor=False)

@@ -1,9 +1,13 @@
 """Numbers, dates and percentages as a reader's language writes them."""
 
+import re
+from collections.abc import Callable
 from datetime import datetime
 
 from babel.dates import format_date, format_time
 from babel.numbers import format_decimal, format_percent
+
+from pipeline.messages import Message
 
 
 def percent(value: float, language: str, digits: int = 0) -> str:
@@ -12,6 +16,17 @@ def percent(value: float, language: str, digits: int = 0) -> str:
     if language == "fr":
         pattern = pattern.replace("%", "\u202f%")
     return format_percent(value, format=pattern, locale=language)
+
+
+def sentence(reason: Message, translate: Callable[[str], str], language: str) -> str:
+    """A reason, with its percentages as the language writes them."""
+
+    def written(value):
+        found = isinstance(value, str) and re.fullmatch(r"(-?\d+)(\.\d)?%", value)
+        return percent(float(value[:-1]) / 100, language, int(bool(found[2]))) if found else value
+
+    values = {key: written(value) for key, value in reason.values.items()}
+    return Message(reason.code, values).sentence(translate)
 
 
 def number(value: float, language: str, digits: int = 2) -> str:

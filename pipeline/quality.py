@@ -214,5 +214,10 @@ def _said_by_the_file(radiograph: Radiograph):
         yield Message("not_chest", {"body_part": radiograph.body_part})
 
 
-def _percents(**values: float) -> dict:
-    return {name: f"{value:.0%}" for name, value in values.items()}
+def _percents(value: float, low: float, high: float) -> dict[str, str]:
+    """As texts, with a decimal where the value would else look like the limit that it passed."""
+    values = {"value": value, "low": low, "high": high}
+    texts = {name: f"{share:.0%}" for name, share in values.items()}
+    if texts["value"] in (texts["low"], texts["high"]):
+        texts = {name: f"{share:.1%}" for name, share in values.items()}
+    return texts

@@ -4,7 +4,8 @@ Whoever wants an answer hands in a film under a name of their own ("owner": a br
 work list, a caller of the HTTP interface) and holds a `Ticket`. The worker takes owners in turn,
 so that two hundred films of one do not keep another waiting, and puts films of one size for one
 model through the graph together. TensorFlow's own `predict` is not thread-safe; here one thread
-runs every forward pass.
+runs the forward pass of every reading, and what looks into the graph beside it does not use
+`predict` either.
 """
 
 import atexit

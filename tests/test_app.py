@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +13,11 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import answer, database, inference
+from app import answer, database, inference, language
 from app.catalogue import texts, translated
 from app.language import catalogue
 from pipeline import evidence, registry, serving
+from pipeline.messages import Message
 from tests.test_training import make_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,8 +43,9 @@ def shown(page: AppTest) -> str:
 
 def viewer(page: AppTest) -> dict:
     """What the viewer was given."""
-    (component,) = page.get("bidi_component")
-    return json.loads(component.proto.json)
+    given = [json.loads(component.proto.json) for component in page.get("bidi_component")]
+    (given,) = [data for data in given if "panes" in data]
+    return given
 
 
 def test_first_sight(page):
@@ -114,6 +117,46 @@ def test_two_models_say_what_their_agreement_was_worth(page, monkeypatch):
     text = shown(page.run())
     assert "Both together" in text
     assert "test films" not in text.split("Both together")[1].split("\n")[0]
+
+
+def test_agreement_is_judged_at_the_chosen_operating_point(page):
+    choose(page, "clear")
+    page.button(key="ask_xception").click().run()
+    case = inference.Case("film", "synthetic", inference.example("clear").radiograph)
+    said = page.session_state["cases"][case.radiograph.sha256].answers
+    for point in ("screening", "confirming"):
+        page.selectbox(key="point").set_value(point).run()
+        points = {name: registry.entry(name).operating_points[point] for name in said}
+        calls = {said[name].score >= threshold for name, threshold in points.items()}
+        text = shown(page)
+        assert ("The models agree" if len(calls) == 1 else "The models disagree") in text
+        assert f"(threshold {points['xception']:.2f})" in text
+        assert "Both together" not in text, "that was measured at the app's own thresholds"
+
+
+def test_an_identity_stays_with_its_film(page):
+    choose(page, "clear")
+    (typed,) = [box for box in page.text_input if box.label.startswith("Who this is")]
+    typed.set_value("Dupont").run()
+    choose(page, "opacities")
+    (typed,) = [box for box in page.text_input if box.label.startswith("Who this is")]
+    assert typed.value == ""
+
+
+def test_only_models_that_read_films_are_taken_away(page):
+    choose(page, "clear")
+    (case,) = page.session_state["cases"].values()
+    light = case.answers["light"]
+    case.answers["cnn2"] = replace(light, model="cnn2")
+    assert inference.readings(case) == [light]
+    assert "difference" not in viewer(page.run())["heats"]
+
+
+def test_percentages_in_reasons_are_the_languages(monkeypatch):
+    monkeypatch.setattr("app.language.current", lambda: "fr")
+    for value, written in (("3%", "3\u202f%"), ("3.7%", "3,7\u202f%")):
+        reason = Message("lung_area", {"value": value, "low": "4%", "high": "50%"})
+        assert f"couvre {written} du" in language.sentence(reason)
 
 
 def test_a_heatmap_is_praised_only_for_what_was_shown(monkeypatch):
@@ -322,6 +365,26 @@ def test_what_is_painted_beside_the_lungs_hardly_moves_a_masked_model(page):
     page.slider(key="ink_row").set_value(50).run()
     assert not page.exception, page.exception
     assert "What remains confounded" in shown(page)
+
+
+def test_the_data_page_describes_the_split_that_was_trained_on():
+    folder = registry.weights_folder()
+    described = json.loads((folder / "database.json").read_text())
+    held_out = (folder / "test_films.txt").read_text().splitlines()
+    assert described["split"]["test"] == len([line for line in held_out if line])
+
+
+def test_a_file_name_is_no_markdown_when_films_are_compared(page):
+    def compare(diagnosis):
+        from app.comparing import show_scores
+
+        show_scores(["![x](https://elsewhere.example/p.png)"], [diagnosis])
+
+    choose(page, "clear")
+    (case,) = page.session_state["cases"].values()
+    alone = AppTest.from_function(compare, kwargs={"diagnosis": case.answers["light"]}).run()
+    (heading,) = [m.value for m in alone.markdown if "elsewhere" in m.value]
+    assert "](" not in heading
 
 
 def test_readme_and_model_card_show_the_measured_scores():

@@ -97,6 +97,7 @@ def test_no_page_scrolls_sideways_on_a_telephone_and_in_french(browser, server, 
         expect(page.get_by_role("button", name="Choisir des fichiers")).to_be_visible()
         for where in every_page(page, FRENCH, clear_png):
             assert page.evaluate(WIDEST) <= 390, where
+            assert page.evaluate("document.documentElement.lang") == "fr", where
 
 
 WIDEST = """() => Math.max(document.documentElement.scrollWidth,

@@ -2,11 +2,16 @@
 
 import hashlib
 import tempfile
+import threading
 import time
+from functools import partial
 
+import anyio
 import cv2
+import httpx
 import numpy as np
 import pytest
+from anyio import CapacityLimiter
 from fastapi.testclient import TestClient
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
@@ -114,6 +119,38 @@ def test_nobody_can_answer(client, service, clear_png, monkeypatch, error, statu
     answer = client.post("/diagnose", content=clear_png)
     assert answer.status_code == status
     assert answer.json()["reasons"] == [error.message.code]
+
+
+def test_health_answers_while_films_wait_and_too_many_are_refused(service, monkeypatch):
+    places = CapacityLimiter(60)
+    monkeypatch.setattr(interface, "PLACES", places)
+    monkeypatch.setattr(interface.canary, "state", lambda *_: "ok")
+    go = threading.Event()
+
+    def wait(*_):
+        go.wait(60)
+        raise NoAnswer("stopping")
+
+    monkeypatch.setattr(interface, "read_radiograph", wait)
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(interface.api)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://pulmoscope") as asker,
+            anyio.create_task_group() as tasks,
+        ):
+            for _i in range(places.total_tokens):  # the shared pool has 40 threads
+                tasks.start_soon(partial(asker.post, "/diagnose", content=b"film"))
+            with anyio.fail_after(30):
+                while places.available_tokens:
+                    await anyio.sleep(0.01)
+                assert (await asker.get("/health")).status_code == 200
+                refused = await asker.post("/diagnose", content=b"film")
+            go.set()
+            assert refused.status_code == 429
+            assert refused.json()["reasons"] == ["queue_full"]
+
+    anyio.run(ask)
 
 
 def test_openapi_describes_it_and_its_page_loads_nothing_from_outside(client):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pypdf import PdfReader
 
+from app import inference
 from app.language import catalogue
 from pipeline import evidence, localised, registry
 from pipeline.diagnosis import Answer, Diagnosis
@@ -233,9 +234,10 @@ def test_a_repair_is_named_and_undone(diagnosis, code, repair):
     assert "ab" * 32 in text
 
 
-def test_an_example_has_no_repairs(diagnosis):
-    film = replace(diagnosis.radiograph, sha256="synthetic-clear")
-    assert origin(replace(diagnosis, radiograph=film)) == ("synthetic-clear", ())
+@pytest.mark.parametrize("name", inference.EXAMPLES)
+def test_an_example_has_no_repairs(diagnosis, name):
+    film = inference.example(name).radiograph
+    assert origin(replace(diagnosis, radiograph=film)) == (film.sha256, ())
 
 
 # -- the record -------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from pipeline import __version__
 from pipeline.training.database import Film, read_database, read_film, read_mask, source_name
-from pipeline.training.split import PARTS, group_near_duplicates, split_groups
+from pipeline.training.split import PARTS, near_duplicates_of, split_groups
 
 SIZE = 128
 BRIGHTNESS_BINS, LEVEL_BINS = 32, 64
@@ -28,7 +28,7 @@ def explore(data: Path) -> dict:
     """
     films = read_database(data)
     pixels = np.stack([read_film(f.path, SIZE) for f in tqdm(films, desc="films")])
-    groups = group_near_duplicates(pixels[..., None])
+    groups = near_duplicates_of(films)
     parts = split_groups(groups, [film.stratum for film in films])
     strata = list(dict.fromkeys(film.stratum for film in films))
     return {

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from pipeline.diagnosis import Diagnosis
-from pipeline.localised import date_and_time, number, percent
-from pipeline.messages import Message
+from pipeline.localised import date_and_time, number, percent, sentence
 from pipeline.report.film import origin
 from pipeline.report.operating_point import operating_point
 
@@ -86,7 +85,10 @@ class Wording:
             score = number(diagnosis.score, self.language, 3)
             result = _("COVID-19 suspected") if diagnosis.positive else _("COVID-19 not suspected")
         else:
-            gate = "\n".join(self._sentence(reason) for reason in diagnosis.verdict.reasons)
+            gate = "\n".join(
+                sentence(reason, self.translate, self.language)
+                for reason in diagnosis.verdict.reasons
+            )
             score, result, point = _("withheld"), _("No score for this film"), None
         return [
             self.model(diagnosis.model),
@@ -119,16 +121,6 @@ class Wording:
         shares = {k: percent(point[key][k], self.language, 1) for k in ("value", "low", "high")}
         count = number(point[key]["n"], self.language, 0)
         return _("{value} (95 % interval {low} to {high}), {n} films").format(n=count, **shares)
-
-    def _sentence(self, reason: Message) -> str:
-        """A reason, with its percentages as the language writes them."""
-        values = {
-            key: percent(int(value[:-1]) / 100, self.language)
-            if isinstance(value, str) and re.fullmatch(r"-?\d+%", value)
-            else value
-            for key, value in reason.values.items()
-        }
-        return Message(reason.code, values).sentence(self.translate)
 
     def meaning(self, diagnoses: Sequence[Diagnosis]) -> list[str]:
         """What the score says and what it does not; nothing where there is none."""

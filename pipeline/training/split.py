@@ -68,9 +68,14 @@ def split_groups(
     return parts
 
 
+def near_duplicates_of(films: Sequence[Film]) -> np.ndarray:
+    """The groups that the split keeps together: int64 (film,)."""
+    return group_near_duplicates(load_films(films, 64))
+
+
 def split_films(films: Sequence[Film]) -> dict[str, list[Film]]:
     """The project's one split, used for every model: what one model tests on, none trained on."""
-    groups = group_near_duplicates(load_films(films, 64))
+    groups = near_duplicates_of(films)
     parts = split_groups(groups, [film.stratum for film in films])
     return {
         name: [f for f, p in zip(films, parts, strict=True) if p == i]
