@@ -120,8 +120,7 @@ def show_empty_state() -> None:
     st.info(
         _(
             "Drop a film above, or pick a synthetic one. You will see the film, the lungs that "
-            "the model found, a COVID score with its threshold, and where the score comes "
-            "from."
+            "the model found, a COVID score with its threshold, and where the score comes from."
         ),
         icon=":material/radiology:",
     )

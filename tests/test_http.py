@@ -141,12 +141,14 @@ def test_health_answers_while_films_wait_and_too_many_are_refused(service, monke
         ):
             for _i in range(places.total_tokens):  # the shared pool has 40 threads
                 tasks.start_soon(partial(asker.post, "/diagnose", content=b"film"))
-            with anyio.fail_after(30):
-                while places.available_tokens:
-                    await anyio.sleep(0.01)
-                assert (await asker.get("/health")).status_code == 200
-                refused = await asker.post("/diagnose", content=b"film")
-            go.set()
+            try:
+                with anyio.fail_after(30):
+                    while places.available_tokens:
+                        await anyio.sleep(0.01)
+                    assert (await asker.get("/health")).status_code == 200
+                    refused = await asker.post("/diagnose", content=b"film")
+            finally:
+                go.set()
             assert refused.status_code == 429
             assert refused.json()["reasons"] == ["queue_full"]
 

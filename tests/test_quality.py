@@ -24,6 +24,7 @@ from pipeline.quality import (
     REASONS,
     SHAPE,
     distance,
+    judge,
     likeness,
     lung_statistics,
     measure,
@@ -32,7 +33,7 @@ from pipeline.quality import (
     together,
     write_shape,
 )
-from pipeline.radiograph import UnreadableRadiograph, read_radiograph
+from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
 from pipeline.training.gate import open_gate, set_gate
 from tests.conftest import radiograph_of
 
@@ -127,6 +128,17 @@ def test_distance_grows_from_the_mean_on(drawn_gate):
 def test_an_open_gate_lets_everything_pass():
     gate = open_gate()
     assert all(passes(measure(s, gate), gate) for s in many_statistics(2))
+
+
+def test_a_value_never_looks_like_the_limit_that_it_passed():
+    probability = np.zeros((100, 100), np.float32)
+    probability[10:47, 10:20] = 1
+    film = np.random.default_rng(0).uniform(0, 255, probability.shape).astype(np.float32)
+    gate = open_gate()
+    for low, said in ((0.041, ("3.7%", "4.1%")), (0.08, ("4%", "8%"))):
+        gate["limits"]["area"] = [low, 0.5]
+        (reason,) = judge(Radiograph(film, "0", "png"), probability, gate).reasons
+        assert (reason.values["value"], reason.values["low"]) == said
 
 
 def test_the_shipped_gate_limits_every_measure(predictor):
