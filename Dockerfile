@@ -45,7 +45,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PULMOSCOPE_GPU=${GPU} \
     PULMOSCOPE_PRELOAD=light,xception
-RUN python -m pipeline.registry && python -m compileall -q app pages pipeline
+RUN python -m pipeline.models.registry && python -m compileall -q app pages pipeline
 USER 10001
 EXPOSE 8501
 # Green only when every model is loaded and gives a known film its known answer.

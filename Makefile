@@ -21,7 +21,7 @@ screenshots: .venv/dev
 
 # Whether the weights are those that the registry describes.
 check: .venv/app
-	$(BIN)/python -m pipeline.registry
+	$(BIN)/python -m pipeline.models.registry
 
 .venv/app: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

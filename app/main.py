@@ -9,11 +9,12 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st
 
-from app import demonstration, sign_in, uploader
-from app.language import LANGUAGES, current, declare
-from app.language import gettext as _
-from pipeline.registry import WeightsError
-from pipeline.serving import NoAnswer
+from app.components import demonstration, uploader
+from app.session import sign_in
+from app.session.language import LANGUAGES, current, declare
+from app.session.language import gettext as _
+from pipeline.models.registry import WeightsError
+from pipeline.serving.queue import NoAnswer
 
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
 st.html(ROOT / "app/frame.css")

@@ -21,10 +21,10 @@ import streamlit as st
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 
-from app.api import api
-from pipeline import operations
-from pipeline.serving import service
-from pipeline.settings import read_settings
+from app.http.api import api
+from pipeline.serving import telemetry
+from pipeline.serving.queue import service
+from pipeline.serving.settings import read_settings
 
 LAST_SECONDS = 9.0  # whatever still runs then is left behind
 
@@ -33,10 +33,10 @@ LAST_SECONDS = 9.0  # whatever still runs then is left behind
 async def _life(_app):
     settings = read_settings()
     if settings.log:
-        operations.start_log()
+        telemetry.start_log()
     metrics = None
     if settings.metrics_port:
-        metrics = operations.start_metrics(settings.metrics_port, settings.metrics_address)
+        metrics = telemetry.start_metrics(settings.metrics_port, settings.metrics_address)
     for name in filter(None, settings.preload.split(",")):
         service().models.prepare(name)
     _stop_at_once_on(signal.SIGTERM)

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from app import card
-from app.language import gettext as _
+from app.sections import about
+from app.session.language import gettext as _
 
 st.title(_("About the models"))
 st.markdown(
@@ -14,15 +14,15 @@ st.markdown(
     )
 )
 st.subheader(_("Intended use"), anchor=False)
-st.markdown(card.intended_use())
+st.markdown(about.intended_use())
 st.subheader(_("Limits"), anchor=False)
-st.markdown(card.limits())
+st.markdown(about.limits())
 st.subheader(_("Scores on test films"), anchor=False)
-card.show_scores()
+about.show_scores()
 st.subheader(_("Data"), anchor=False)
-st.markdown(card.data())
+st.markdown(about.data())
 st.subheader(_("Weights"), anchor=False)
-card.show_weights()
+about.show_weights()
 st.subheader(_("Versions and licences"), anchor=False)
-card.show_device()
-card.show_versions()
+about.show_device()
+about.show_versions()

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from app import bias, preprocessing
-from app.language import gettext as _
+from app.sections import bias, preprocessing
+from app.session.language import gettext as _
 
 st.title(_("Why cut out the lungs?"))
 st.markdown(

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from app import database
-from app.language import gettext as _
+from app.sections import data
+from app.session.language import gettext as _
 
 st.title(_("The data"))
 st.markdown(
@@ -13,22 +13,22 @@ st.markdown(
         "how training balances them."
     )
 )
-found = database.statistics()
+found = data.statistics()
 if found is None:
     st.stop()
 
 st.subheader(_("Films per class"), anchor=False)
-database.show_counts(found)
+data.show_counts(found)
 st.subheader(_("Sources per class"), anchor=False)
-database.show_sources(found)
+data.show_sources(found)
 st.subheader(_("Brightness"), anchor=False)
-database.show_brightness(found)
+data.show_brightness(found)
 st.subheader(_("Grey levels"), anchor=False)
-database.show_levels(found)
+data.show_levels(found)
 st.subheader(_("Darkest, middle and brightest"), anchor=False)
-database.show_examples(found)
+data.show_examples(found)
 st.subheader(_("Near-duplicates"), anchor=False)
-database.show_duplicates(found)
+data.show_duplicates(found)
 st.subheader(_("Balanced batches"), anchor=False)
-database.show_batches(found)
-database.show_provenance(found)
+data.show_batches(found)
+data.show_provenance(found)

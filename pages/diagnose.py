@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from app import answer, demonstration, inference, reading, take_away
-from app.language import gettext as _
+from app.components import demonstration, downloads
+from app.sections import answer, reading
+from app.session import cases
+from app.session.language import gettext as _
 
 st.title(_("Read a radiograph"))
 
@@ -12,7 +14,7 @@ with source:
     reading.take_films()
 with settings:
     model = reading.choose_model()
-    inference.prepare(model)
+    cases.prepare(model)
 reading.choose_example()
 
 reading.show_refused()
@@ -24,13 +26,13 @@ if case is None:
 
 answer.show_origin(case)
 waiting = st.empty()
-if not inference.is_answered(case, model):
+if not cases.is_answered(case, model):
     with waiting.container():
         answer.show_film_at_once(case)
         with st.spinner(_("Finding the lungs and computing the score …")):
-            inference.diagnosis_of(case, model)
+            cases.diagnosis_of(case, model)
 waiting.empty()
-diagnosis = inference.diagnosis_of(case, model)
+diagnosis = cases.diagnosis_of(case, model)
 
 answer.show_verdict(case, diagnosis)
 pictures = st.container()  # above the questions whose answers they show, too
@@ -39,5 +41,5 @@ answer.show_agreement(case, diagnosis)
 with pictures:
     answer.show_pictures(case, diagnosis)
 answer.show_meaning(diagnosis)
-take_away.show_take_away(case, diagnosis)
+downloads.show_take_away(case, diagnosis)
 answer.show_details(diagnosis)

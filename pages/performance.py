@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from app import performance, trust
-from app.language import gettext as _
-from pipeline.evidence import scores_on_test_films
+from app.sections import performance, trust
+from app.session.language import gettext as _
+from pipeline.release.measurements import scores_on_test_films
 
 st.title(_("Performance"))
 model = performance.choose_model()

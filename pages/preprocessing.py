@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from app import preprocessing, reading
-from app.language import gettext as _
+from app.sections import preprocessing, reading
+from app.session.language import gettext as _
 
 st.title(_("Preprocessing"))
 st.markdown(

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from app import reading, worklist
-from app.language import gettext as _
+from app.sections import reading, worklist
+from app.session.language import gettext as _
 
 st.title(_("Work list"))
 

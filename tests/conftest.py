@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from pipeline.phantom import EXAMPLES, draw_film
-from pipeline.radiograph import Radiograph
+from pipeline.data.phantom import EXAMPLES, draw_film
+from pipeline.io.radiograph import Radiograph
 from tests.browsing import chromium, running_app, window
 
 # A deadline would time the machine, not the code.
@@ -37,7 +37,7 @@ def clear_png(films) -> bytes:
 @pytest.fixture(scope="session")
 def predictor():
     """The shipped light model."""
-    from pipeline.predictor import Predictor
+    from pipeline.inference.predictor import Predictor
 
     return Predictor("light")
 

@@ -30,7 +30,7 @@ import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from pipeline.phantom import EXAMPLES, draw_film
+from pipeline.data.phantom import EXAMPLES, draw_film
 from tests.browsing import free_port, running_app
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,7 +5,7 @@ import io
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.pictures import film_rgb, overlay_heatmap
+from pipeline.explain.overlay import film_rgb, overlay_heatmap
 
 
 def slide(answers: dict, titles: dict[str, str], films: tuple[str, str], note: str, form: str):

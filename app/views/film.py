@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from matplotlib import colormaps
 
-from pipeline.diagnosis import Diagnosis
-from pipeline.evaluation.metrics import mask_agreement
-from pipeline.pictures import COLOUR_MAP, shrink
-from pipeline.radiograph import Radiograph
+from pipeline.evaluation.estimates import mask_agreement
+from pipeline.explain.overlay import COLOUR_MAP, shrink
+from pipeline.inference.diagnosis import Diagnosis
+from pipeline.io.radiograph import Radiograph
 
 LONGEST_SIDE = 1024
 HEAT_SIDE = 256

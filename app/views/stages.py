@@ -13,11 +13,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from app.views.charts import BLUE, GREEN, GREY, LEGEND, MARGIN, ORANGE
-from pipeline.pictures import shrink
+from pipeline.explain.overlay import shrink
 
 if TYPE_CHECKING:  # they load TensorFlow
-    from pipeline.layer_outputs import Node
-    from pipeline.stages import Stage
+    from pipeline.inference.layer_outputs import Node
+    from pipeline.inference.stages import Stage
 
 SIDE = 512
 CHANNELS = 16

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from pipeline.evaluation.metrics import expected_calibration_error, proportion
+from pipeline.evaluation.estimates import expected_calibration_error, proportion
 
 EPSILON = 1e-6
 

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from pipeline.evaluation.metrics import proportion
+from pipeline.evaluation.estimates import proportion
 
 GRID = np.linspace(0, 1, 101)
 THRESHOLDS = np.round(np.linspace(0, 1, 201), 3)

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import registry
+from pipeline.data.database import WHOLE, Film
+from pipeline.data.split import films_of
 from pipeline.evaluation.calibration import calibration_report
 from pipeline.evaluation.curves import (
     at_threshold,
@@ -17,19 +18,18 @@ from pipeline.evaluation.curves import (
     precision_recall_with_band,
     roc_with_band,
 )
-from pipeline.evaluation.metrics import (
+from pipeline.evaluation.estimates import (
     classification_scores,
     mask_agreement,
     mean_with_interval,
     proportion,
     weighted_mean_with_interval,
 )
+from pipeline.inference.predictor import Answer, Predictor
+from pipeline.io.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
+from pipeline.models import registry
 from pipeline.models.xception import CLASSES
-from pipeline.predictor import Answer, Predictor
-from pipeline.quality import judge
-from pipeline.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
-from pipeline.training.database import WHOLE, Film
-from pipeline.training.split import films_of
+from pipeline.quality.gate import judge
 
 BATCH = 16
 AGREEMENT = ("dice", "iou", "accuracy")  # of a lung mask with the true one

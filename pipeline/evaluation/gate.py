@@ -1,10 +1,10 @@
 """What the quality gate lets pass, what it refuses, and what it calls it.
 
-    python -m pipeline.evaluation.not_chest             fetch pictures that are no chest film
+    python -m pipeline.data.negatives             fetch pictures that are no chest film
     python -m pipeline evaluate --what gate --data DIR --json weights/gate.json
 
 Films are those of the test part. Pictures that are no chest film are dealt into halves by source,
-so that no source is on both sides: one half helps to set the gate (`pipeline.training.release`),
+so that no source is on both sides: one half helps to set the gate (`pipeline.release.publish`),
 the other, the larger, is measured here. Turned, inverted and cut films are of the validation part
 there and of the test part here. Every picture goes the way of a reader's: read as grey pixels,
 judged, and tried inverted and turned where no lungs are found; cut films are only judged.
@@ -17,16 +17,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import __version__, registry
-from pipeline.diagnose import explain
-from pipeline.evaluation.drawn_pictures import cut_films, draw_pictures, turned_films
-from pipeline.evaluation.metrics import proportion
-from pipeline.evaluation.not_chest import FOLDER, Picture, collect
-from pipeline.predictor import Predictor
-from pipeline.quality import LungStatistics, judge, lung_statistics
-from pipeline.radiograph import Radiograph, read_radiograph
-from pipeline.training.database import Film
-from pipeline.training.split import SEED, films_of
+from pipeline import __version__
+from pipeline.data.database import Film
+from pipeline.data.drawn_pictures import cut_films, draw_pictures, turned_films
+from pipeline.data.negatives import FOLDER, Picture, collect
+from pipeline.data.split import films_of
+from pipeline.evaluation.estimates import proportion
+from pipeline.inference.diagnose import explain
+from pipeline.inference.predictor import Predictor
+from pipeline.io.radiograph import Radiograph, read_radiograph
+from pipeline.models import registry
+from pipeline.quality.gate import LungStatistics, judge, lung_statistics
 
 TURNED = 80  # films that are turned, inverted and cut
 
@@ -71,7 +72,7 @@ def choosing_half(films: Sequence[Film], pictures: Path = FOLDER) -> list[Pictur
     return deal(collect(pictures)[0] + draw_pictures())[0] + made
 
 
-def deal(pictures: Sequence[Picture], seed: int = SEED) -> tuple[list[Picture], list[Picture]]:
+def deal(pictures: Sequence[Picture], seed: int = 20) -> tuple[list[Picture], list[Picture]]:
     """Whole groups of each kind, in seeded order: at most half of the pictures, and the rest."""
     sizes = defaultdict(Counter)
     for picture in pictures:

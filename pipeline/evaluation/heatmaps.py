@@ -12,13 +12,13 @@ import numpy as np
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from pipeline.diagnosis import Answer
-from pipeline.evaluation.metrics import mean_with_interval, proportion
-from pipeline.gradcam import methods_for, place, raw_map
-from pipeline.predictor import Predictor
-from pipeline.radiograph import read_radiograph
-from pipeline.training.database import Film
-from pipeline.training.split import films_of
+from pipeline.data.database import Film
+from pipeline.data.split import films_of
+from pipeline.evaluation.estimates import mean_with_interval, proportion
+from pipeline.explain.gradcam import methods_for, place, raw_map
+from pipeline.inference.diagnosis import Answer
+from pipeline.inference.predictor import Predictor
+from pipeline.io.radiograph import read_radiograph
 
 RANDOM = "random"
 STEPS = 10

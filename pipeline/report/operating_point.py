@@ -1,8 +1,8 @@
 """How a model did on test films at the threshold that a diagnosis was made with."""
 
-from pipeline.diagnosis import Diagnosis
-from pipeline.evaluation.metrics import proportion
-from pipeline.evidence import scores_on_test_films
+from pipeline.evaluation.estimates import proportion
+from pipeline.inference.diagnosis import Diagnosis
+from pipeline.release.measurements import scores_on_test_films
 
 
 def operating_point(diagnosis: Diagnosis) -> dict | None:

@@ -13,9 +13,9 @@ from fpdf import FPDF
 from fpdf.fonts import FontFace
 from PIL import Image
 
-from pipeline.diagnosis import Diagnosis
-from pipeline.pictures import draw_contour, film_rgb, overlay_heatmap, shrink
-from pipeline.report.film import check_same_film
+from pipeline.explain.overlay import draw_contour, film_rgb, overlay_heatmap, shrink
+from pipeline.inference.diagnosis import Diagnosis
+from pipeline.report.provenance import check_same_film
 from pipeline.report.wording import Wording
 
 # DejaVu Sans, which matplotlib ships: it has the letters of every European language.

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pipeline import __version__
-from pipeline.diagnosis import Diagnosis
-from pipeline.report.film import check_same_film, origin
+from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.operating_point import operating_point
+from pipeline.report.provenance import check_same_film, origin
 
 
 def case_record(diagnoses: Sequence[Diagnosis], *, when: datetime, synthetic: bool = False) -> dict:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from pipeline.diagnosis import Diagnosis
-from pipeline.localised import date_and_time, number, percent, sentence
-from pipeline.report.film import origin
+from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.operating_point import operating_point
+from pipeline.report.provenance import origin
+from pipeline.text.formatting import date_and_time, number, percent, sentence
 
 
 def _spaced(translate: Callable[[str], str]) -> Callable[[str], str]:

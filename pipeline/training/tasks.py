@@ -1,213 +1,234 @@
 """What a model is trained on and how it is scored: one class per kind of model."""
 
-import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import keras
 import numpy as np
 
-from pipeline import registry
-from pipeline.evaluation.metrics import auc_with_interval
-from pipeline.models.architectures import ARCHITECTURES, Architecture
+from pipeline.data.database import load_films, load_masks
+from pipeline.data.split import films_of, row_of
+from pipeline.evaluation.estimates import auc_with_interval
+from pipeline.models.spec import ARCHITECTURES
 from pipeline.models.unet import build_unet
-from pipeline.training.batches import (
-    BalancedBatches,
-    SegmentationBatches,
-    jitter_film,
-    shift_film,
-)
-from pipeline.training.config import Stage, TrainingConfig
-from pipeline.training.database import load_films, load_masks, read_database
-from pipeline.training.engines import predictor_of
-from pipeline.training.masked_films import masked_films
-from pipeline.training.split import split_films
+from pipeline.models.xception import CLASSES, load_imagenet_trunk
+from pipeline.training import losses
+from pipeline.training.augment import vary
+from pipeline.training.batches import Batches, Pairs
+from pipeline.training.fit import predictor_of
+from pipeline.training.prepared import Prepared, prepare
+from pipeline.training.recipe import Recipe
+
+UNIT = np.float32(255)
 
 
 class SegmentationTask:
-    """The U-Net: every film that has a lung mask."""
+    """The U-Net: every image that has a lung mask."""
 
-    loss = "cross_entropy_and_dice"
+    loss, head = staticmethod(losses.cross_entropy_and_dice), None
 
-    def __init__(self, config: TrainingConfig, data: Path):
-        self.config = config
+    def __init__(self, recipe: Recipe, data: Path):
+        self.recipe = recipe
         self.model = self.trained = build_unet()
-        parts = split_films(read_database(data))
-        self.parts = {part: [f for f in films if f.mask] for part, films in parts.items()}
+        self.films = {p: [f for f in films_of(data, p) if f.mask] for p in ("train", "validation")}
         self.arrays = {}
 
-    def batches(self, stage: Stage) -> SegmentationBatches:
-        """The stage's training batches."""
-        films, masks = self._pairs("train", stage.size)
-        share = 1.0 if stage.resample else 0.25
-        return SegmentationBatches(
-            films, masks, stage.batch_size, self.config.equalise, self.config.seed, share
-        )
+    def batches(self, size: int) -> Pairs:
+        """The training batches at one image size; the last stage leaves most images sharp."""
+        share = 1.0 if size < self.recipe.sizes[-1] else 0.5
+        return Pairs(*self._pairs("train", size), self.recipe.batch, self.recipe.seed, share)
 
-    def score(self, engine, stage: Stage) -> dict:
-        """Loss, mean Dice and pixel accuracy of the validation films."""
-        films, masks = self._pairs("validation", stage.size)
-        if self.config.equalise:
-            films = np.stack([cv2.equalizeHist(f[..., 0])[..., None] for f in films])
-        losses, dice, accuracy = [], [], []
-        for i in range(0, len(films), 16):
-            target = (masks[i : i + 16] > 127).astype(np.float32)
-            lung, loss = engine.evaluate(_unit(films[i : i + 16]), target)
-            mask = np.rint(lung)
-            size = mask.sum((1, 2, 3)) + target.sum((1, 2, 3))
-            dice += list(2 * (mask * target).sum((1, 2, 3)) / np.maximum(size, 1))
-            accuracy += list((mask == target).mean((1, 2, 3)))
-            losses.append(loss * len(target))
-        return {
-            "loss": sum(losses) / len(films),
-            "dice": float(np.mean(dice)),
-            "accuracy": float(np.mean(accuracy)),
-        }
+    def score(self, predict: Callable, size: int) -> dict:
+        """Mean Dice and pixel accuracy of the validation images."""
+        images, masks = self._pairs("validation", size)
+        dice, accuracy = [], []
+        for i in range(0, len(images), 16):
+            target = masks[i : i + 16] > 127
+            shown = np.stack([cv2.equalizeHist(image) for image in images[i : i + 16]])
+            mask = predict(shown[..., None] / UNIT)[..., 0] > 0.5
+            total = mask.sum((1, 2)) + target.sum((1, 2))
+            dice += list(2 * (mask & target).sum((1, 2)) / np.maximum(total, 1))
+            accuracy += list((mask == target).mean((1, 2)))
+        mean = float(np.mean(dice))
+        return {"choice": mean, "dice": mean, "accuracy": float(np.mean(accuracy))}
 
     def _pairs(self, part: str, size: int):
         if (part, size) not in self.arrays:
-            films = self.parts[part]
-            self.arrays[part, size] = load_films(films, size), load_masks(films, size)
+            films = self.films[part]
+            pair = load_films(films, size)[..., 0], load_masks(films, size)[..., 0]
+            self.arrays[part, size] = pair
         return self.arrays[part, size]
 
 
 class ClassificationTask:
-    """A classifier, on films that the shipped U-Net has masked or on whole films.
+    """A classifier, on images whose lungs the shipped U-Net has cut out, or on whole images."""
 
-    ``without`` names a source whose COVID films neither training nor validation may use.
-    """
-
-    def __init__(
-        self,
-        config: TrainingConfig,
-        data: Path,
-        without: str | None = None,
-        cache: Path = Path(".cache"),
-    ):
-        self.config, self.cache, self.without = config, cache, without
-        self.architecture = ARCHITECTURES[config.model]
-        options = {"init": config.init} if config.init else {}
-        self.model = self.architecture.build(**options)
-        self.trained, self.loss = self._with_loss()
-        parts = split_films(read_database(data))
-        self.parts = {part: [f for f in films if f.label] for part, films in parts.items()}
-        self.targets = {
-            label: target
-            for target, labels in enumerate(config.groups.values())
-            for label in labels
+    def __init__(self, recipe: Recipe, data: Path):
+        self.recipe = recipe
+        self.architecture = ARCHITECTURES[recipe.model]
+        self.model = self.architecture.build()
+        if recipe.init:
+            load_imagenet_trunk(self.model, recipe.init)
+        self.head = _untrained_layers(self.model) if recipe.init else None
+        self.trained = _with_classes(self.model) if recipe.classes else self.model
+        self.loss = losses.covid_and_classes if recipe.classes else losses.cross_entropy
+        films = films_of(data, siim=True)
+        self.rows = [row_of(film) for film in films]
+        parts = {"train": set(recipe.shares), "validation": None}
+        self.chosen = {
+            part: [
+                i
+                for i, row in enumerate(self.rows)
+                if row.part == part and (row.stratum in strata if strata else row.target)
+            ]
+            for part, strata in parts.items()
         }
-        self.arrays = {}
+        self.films = films
+        self.seen = {}
 
-    def batches(self, stage: Stage) -> BalancedBatches:
-        """The stage's training batches."""
-        config = self.config
-        used = self.used("train")
-        return BalancedBatches(
-            self.films("train", stage.size)[used],
-            [self.parts["train"][i].label for i in used],
-            config.groups,
-            stage.batch_size,
-            config.seed,
-            jitters=[jitter_film] * stage.resample + [shift_film] * stage.shift,
-            top=self.top,
-            smoothing=config.label_smoothing,
-            classes=config.classes,
-            teacher=self._teach()[used] if config.teachers else None,
-            teacher_share=config.teacher_share,
-            mixup=stage.mixup,
+    def leave_out(self, without: str) -> None:
+        """Train and validate without a source, or without "as many as" it has of each stratum."""
+        source, rng = without.removeprefix("as many as "), np.random.default_rng(self.recipe.seed)
+        for part, chosen in self.chosen.items():
+            own = [i for i in chosen if self.rows[i].source == source]
+            if without != source:
+                own = [
+                    int(i)
+                    for stratum in sorted({self.rows[i].stratum for i in own})
+                    for i in _as_many(self.rows, chosen, own, stratum, rng)
+                ]
+            self.chosen[part] = sorted(set(chosen) - set(own))
+        left = {self.rows[i].stratum for i in self.chosen["train"]}
+        shares = {name: count for name, count in self.recipe.shares.items() if name in left}
+        self.recipe = replace(self.recipe, shares=shares)
+
+    def batches(self, size: int) -> Batches:
+        """The training batches at one image size."""
+        rows = [self.rows[i] for i in self.chosen["train"]]
+        seen = self._seen("train")
+
+        def draw(index: int, rng: np.random.Generator) -> np.ndarray:
+            mask = seen.masks[index] if self.architecture.masked else None
+            return self._scaled(_resized(vary(seen.images[index], mask, rng), size))
+
+        return Batches(
+            [row.stratum for row in rows],
+            self.recipe.shares,
+            draw,
+            self._targets(),
+            self.recipe.seed,
         )
 
-    def score(self, engine, stage: Stage) -> dict:
-        """Loss, classes weighing alike as in training; AUC and accuracy as the films come."""
-        used = self.used("validation")
-        truth = np.array([self.targets[self.parts["validation"][i].label] for i in used])
-        probabilities = self.predict(engine.predict, "validation", stage.size)[used]
-        own = -np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-7))
-        return {
-            "loss": float(np.mean([own[truth == t].mean() for t in np.unique(truth)])),
-            "auc": auc_with_interval(truth == 0, probabilities[:, 0])["value"],
-            "accuracy": float((probabilities.argmax(1) == truth).mean()),
-        }
+    def score(self, predict: Callable, size: int) -> dict:
+        """AUC on the database's and on SIIM's validation images, and shares called COVID at 0.5.
 
-    def used(self, part: str) -> list[int]:
-        """Which films of a part training or validation may use."""
-        films = enumerate(self.parts[part])
-        return [i for i, f in films if (f.label, f.source) != ("COVID", self.without)]
+        ``choice`` is the mean of the two: a model that reads the hospital gains on one scale only.
+        """
+        rows = [self.rows[i] for i in self.chosen["validation"]]
+        scores = self.predict(predict, "validation", size)
+        truth = np.array([row.target == "COVID" for row in rows])
+        kinds = np.array([row.stratum for row in rows])
+        database = np.array([bool(row.label) for row in rows])
+        siim = np.isin(kinds, ["siim typical", "siim negative"])
+        aucs = [auc_with_interval(truth[of], scores[of])["value"] for of in (database, siim)]
+        called = {
+            str(kind): round(float((scores[kinds == kind] >= 0.5).mean()), 4)
+            for kind in np.unique(kinds)
+        }
+        choice = float(np.mean([auc for auc in aucs if auc is not None]))
+        return {"choice": choice, "database": aucs[0], "siim": aucs[1], "called": called}
 
     def predict(self, predict: Callable, part: str, size: int) -> np.ndarray:
-        """What a model says of one part's films: float32 (film, groups)."""
-        scores = in_batches(predict, self.films(part, size), self.top)
-        return scores[:, : len(self.config.groups)]
+        """COVID scores of a part's images: float32 (image,)."""
+        seen = self._seen(part)
+        return np.concatenate(
+            [
+                predict(
+                    np.stack(
+                        [
+                            self._scaled(_resized(self._shown(seen, k), size))
+                            for k in range(i, min(i + 32, len(seen)))
+                        ]
+                    )[..., None]
+                )[:, 0]
+                for i in range(0, len(seen), 32)
+            ]
+        )
 
-    def films(self, part: str, size: int) -> np.ndarray:
-        """Films of one part as the classifier is shown them, uint8 (film, size, size, 1)."""
-        if part not in self.arrays:
-            self.arrays[part] = self._seen(self.architecture, part)
-        films = self.arrays[part]
-        if films.shape[1] == size:
-            return films
-        area = cv2.INTER_AREA
-        return np.stack([cv2.resize(f, (size, size), interpolation=area)[..., None] for f in films])
+    def _shown(self, seen: Prepared, index: int) -> np.ndarray:
+        return seen.shown(index) if self.architecture.masked else seen.images[index]
 
-    @property
-    def top(self) -> float:
-        """The brightest value that the classifier is shown."""
-        return 1.0 if self.architecture.masked else 255.0
+    def _scaled(self, shown: np.ndarray) -> np.ndarray:
+        return shown.astype(np.float32) / (UNIT if self.architecture.masked else np.float32(1))
 
-    def _with_loss(self) -> tuple[keras.Model, str]:
-        """What is trained, of which the model is a part, and its loss."""
-        if self.config.classes:
-            logits = self.model.get_layer("class_logits").output
-            classes = keras.layers.Softmax(name="classes")(logits)
-            both = keras.layers.Concatenate(name="scores")([self.model.output, classes])
-            return keras.Model(self.model.input, both), "covid_and_classes"
-        one_unit = self.model.output.shape[-1] == 1
-        return self.model, "binary_cross_entropy" if one_unit else "categorical_cross_entropy"
+    def _targets(self) -> np.ndarray:
+        """Soft targets of the training images, one column an output of what is trained.
 
-    def _teach(self) -> np.ndarray:
-        """The mean of the teachers' scores of the training films."""
-        return np.mean([self._scores_of(teacher) for teacher in self.config.teachers], axis=0)
+        COVID alone; COVID or not; COVID, normal or anything else; COVID or not and the classes.
+        """
+        rows, smoothing = [self.rows[i] for i in self.chosen["train"]], self.recipe.smoothing
+        own = np.array([[row.target == name for name in CLASSES] for row in rows], np.float32)
+        known = own.any(axis=1, keepdims=True)
+        covid = np.where(own[:, :1], [[1, 0]], [[0, 1]]) * (1 - smoothing) + smoothing / 2
+        if self.recipe.teachers:
+            taught = np.mean([self._taught(file) for file in self.recipe.teachers], axis=0)
+            taught = np.stack([taught, 1 - taught], axis=1)
+            share = np.where(known, self.recipe.teacher_share, 1.0)
+            covid = (1 - share) * covid + share * taught
+        own = known * (own * (1 - smoothing) + smoothing / len(CLASSES))
+        columns = self.trained.output.shape[-1]
+        if columns == 3:
+            targets = np.stack([own[:, 0], own[:, 1], own[:, 2] + own[:, 3]], axis=1)
+        else:
+            targets = np.concatenate([covid, own], axis=1)[:, :columns]
+        return targets.astype(np.float32)
 
-    def _scores_of(self, teacher: str) -> np.ndarray:
-        """What a shipped classifier says of the training films, kept in the cache."""
-        entry, unet = registry.entry(teacher), registry.entry("unet")
-        names = "\n".join(film.path.name for film in self.parts["train"])
-        key = hashlib.sha256(f"{names}|{entry.sha256}|{unet.sha256}".encode()).hexdigest()[:16]
-        path = self.cache / f"scores-{teacher}-{key}.npy"
-        if not path.is_file():
-            architecture = ARCHITECTURES[teacher]
-            model = architecture.build()
-            model.load_weights(entry.checked_file())
-            films = self._seen(architecture, "train")
-            np.save(path, in_batches(predictor_of(model), films))
-        return np.load(path)
+    def _taught(self, file: str) -> np.ndarray:
+        """What Xception's weights in a file say of the training images: float32 (image,)."""
+        teacher = ARCHITECTURES["xception"].build()
+        teacher.load_weights(file)
+        task = object.__new__(ClassificationTask)
+        task.__dict__ |= self.__dict__ | {"architecture": ARCHITECTURES["xception"], "seen": {}}
+        return task.predict(predictor_of(teacher), "train", task.architecture.input_size)
 
-    def _seen(self, architecture: Architecture, part: str) -> np.ndarray:
-        films, size = self.parts[part], architecture.input_size
-        if not architecture.masked:
-            return load_films(films, size)
-        entry = registry.entry("unet")
-        unet = build_unet()
-        unet.load_weights(entry.checked_file())
-        predict = predictor_of(unet)
-        equalise = self.config.equalise
-        return masked_films(films, size, predict, entry.sha256, equalise, self.cache)
+    def _seen(self, part: str) -> Prepared:
+        if part not in self.seen:
+            name = {value: key for key, value in ARCHITECTURES.items()}[self.architecture]
+            self.seen[part] = prepare([self.films[i] for i in self.chosen[part]], name)
+        return self.seen[part]
 
 
-def in_batches(predict: Callable, films: np.ndarray, top: float = 1.0) -> np.ndarray:
-    """Scores of uint8 films, shown as 0..``top``: float32 (film, columns), never one alone."""
-    scale = np.float32(255 / top)
-    scores = np.concatenate(
-        [predict(films[i : i + 32].astype(np.float32) / scale) for i in range(0, len(films), 32)]
+def _as_many(rows, chosen, own, stratum: str, rng: np.random.Generator) -> np.ndarray:
+    """As many images of a stratum as ``own`` has, by chance from the other sources if they can."""
+    count = sum(rows[i].stratum == stratum for i in own)
+    mine = set(own)
+    others = [i for i in chosen if rows[i].stratum == stratum and i not in mine]
+    return rng.permutation(others)[:count]
+
+
+def _resized(image: np.ndarray, size: int) -> np.ndarray:
+    if len(image) == size:
+        return image
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _with_classes(model: keras.Model) -> keras.Model:
+    """The model with its four classes' probabilities behind COVID's and the rest's."""
+    logits = model.get_layer("class_logits").output
+    classes = keras.layers.Softmax(name="classes")(logits)
+    return keras.Model(
+        model.input, keras.layers.Concatenate(name="scores")([model.output, classes])
     )
-    return np.concatenate([scores, 1 - scores], axis=1) if scores.shape[1] == 1 else scores
 
 
-def _unit(films: np.ndarray) -> np.ndarray:
-    return films.astype(np.float32) / np.float32(255)
+def _untrained_layers(model: keras.Model) -> set[str]:
+    """The layers that no ImageNet weights are for."""
+    names = [layer.name for layer in model.layers]
+    return set(names[names.index("head_conv1") :])
 
 
-def task_of(config: TrainingConfig, data: Path):
-    """The task that a configuration names."""
-    return (SegmentationTask if config.model == "unet" else ClassificationTask)(config, data)
+def task_of(recipe: Recipe, data: Path):
+    """The task that a recipe names."""
+    return (SegmentationTask if recipe.model == "unet" else ClassificationTask)(recipe, data)

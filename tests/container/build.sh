@@ -85,7 +85,7 @@ echo "page: $(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8599/)"
 inside python - <<'PYTHON'
 import os, shutil, urllib.request
 import cv2
-from pipeline.phantom import EXAMPLES, draw_film
+from pipeline.data.phantom import EXAMPLES, draw_film
 film = cv2.imencode(".png", draw_film(EXAMPLES["clear"])[0])[1].tobytes()
 answer = urllib.request.urlopen("http://127.0.0.1:8599/v1/diagnose", film).read()
 print("diagnosis:", answer.decode()[:400])

@@ -1,0 +1,61 @@
+"""Take a case away: one-page PDF, JSON, and DICOM objects for a film that came as DICOM."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from app.components.save import save
+from app.sections.answer import as_chosen
+from app.session import cases
+from app.session.language import current
+from app.session.language import gettext as _
+from pipeline.inference.diagnosis import Diagnosis
+from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf
+from pipeline.report.record import case_json
+
+
+@st.fragment
+def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
+    """Buttons that make the files when they are pressed, and keep nothing."""
+    with st.expander(_("Take it away: PDF, JSON, DICOM"), icon=":material/download:"):
+        identity = st.text_input(
+            _("Who this is (printed on the PDF only; leave empty for nobody)"),
+            max_chars=IDENTITY_LENGTH,
+            key=f"identity_{case.radiograph.sha256}",
+        )
+        others = [d for d in cases.readings(case) if d.model != diagnosis.model]
+        diagnoses = [as_chosen(d) for d in (diagnosis, *others)]
+        synthetic, when = case.origin == "synthetic", datetime.now(UTC).astimezone()
+        icon = ":material/download:"
+        with st.container(horizontal=True):
+            pdf = st.button("PDF", key="pdf", icon=icon)
+            record = st.button("JSON", key="json", icon=icon)
+            objects = case.source and st.button(
+                _("DICOM (segmentation, heatmap, report)"), key="dicom", icon=icon
+            )
+        if not case.source:
+            st.caption(_("DICOM objects are offered for films that came as DICOM."))
+        if pdf:
+            with st.spinner(_("Making the PDF …")):
+                content = case_pdf(
+                    diagnoses, _, current(), when=when, identity=identity, synthetic=synthetic
+                )
+            save(content, "pulmoscope.pdf", "application/pdf")
+        if record:
+            content = case_json(diagnoses, when=when, synthetic=synthetic)
+            save(content, "pulmoscope.json", "application/json")
+        if objects:
+            _save_dicom(case, diagnoses)
+
+
+def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis]) -> None:
+    """Hand over the objects, or say why there are none."""
+    from pipeline.report.dicom.objects import NotExportable, dicom_zip
+
+    try:
+        with st.spinner(_("Making DICOM objects …")):
+            content = dicom_zip(case.source, diagnoses)
+    except NotExportable as error:
+        st.error(error.message.sentence(_), icon=":material/error:")
+    else:
+        save(content, "pulmoscope-dicom.zip", "application/zip")

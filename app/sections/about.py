@@ -1,0 +1,191 @@
+"""The parts of the page about the models."""
+
+import platform
+import re
+from importlib import metadata
+
+import streamlit as st
+
+from app.session.language import gettext as _
+from app.session.language import number, percent
+from app.views.names import model_names
+from pipeline import __version__
+from pipeline.models import registry
+from pipeline.release.measurements import scores_on_test_films
+from pipeline.serving.device import prepare_device, processor
+from pipeline.serving.queue import service
+
+DATABASE = "https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database"
+
+
+def intended_use() -> str:
+    """For whom and for what, as a Markdown list."""
+    sentences = [
+        _(
+            "**For** teaching, research and demonstration: people who know chest radiographs and "
+            "want to see what a network makes of one, and juries who want to see how well founded "
+            "its answer is."
+        ),
+        _("**On** one frontal chest radiograph (PA or AP) of an adult at a time."),
+        _(
+            "**Not for** diagnosis, triage, screening or the choice of a treatment; not for "
+            "children, lateral films, CT, or photographs of films."
+        ),
+    ]
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def data() -> str:
+    """What the weights were trained on, and whose it is, as a Markdown list."""
+    sentences = [
+        _(
+            "10,680 films of the [COVID-19 Radiography Database]({database}) (Chowdhury et al. "
+            "2020, Rahman et al. 2021) with a class; its lung masks, those of COVID-QU-Ex (Tahir "
+            "et al. 2021) and of the Shenzhen set (Jaeger et al. 2014, Stirenko et al. 2018)."
+        ).format(database=DATABASE),
+        _(
+            "Split 75/15/10 into training, validation and test films, near-duplicates on one side; "
+            "thresholds, calibration and gate limits were chosen on validation films."
+        ),
+        _("Films are for research; their rights stay with their authors. None of them is here."),
+        _("Films that the app calls synthetic were drawn by a program and show no patient."),
+    ]
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def limits() -> str:
+    """What no reader should overlook, as a Markdown list."""
+    sentences = [
+        _("Not a medical device, never tested on patients prospectively, not for diagnostic use."),
+        _(
+            "Trained on the COVID-19 Radiography Database, where COVID films come from other "
+            "hospitals than the rest: every score below measures disease and source together. On "
+            "films of another hospital expect worse."
+        ),
+        _("The films that are called viral pneumonia there are all of children."),
+        _(
+            "The lung masks it learnt from were drawn by networks and checked by people; only "
+            "those of the Shenzhen set were drawn by hand."
+        ),
+        _("Frontal films only; no score is given when the lungs cannot be found."),
+    ]
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def show_scores() -> None:
+    """A table of what `evaluate` measured on test films."""
+    rows, masks = [], {}
+    for model in registry.classifiers(every=True):
+        scores = scores_on_test_films(model)
+        if scores:
+            title = model_names().get(model, model)
+            rows += [_row(title, name, scores[key]) for key, name in _score_names().items()]
+            segmentation = scores["segmentation"]
+            unet = f"U-Net ({registry.entry(model).input_size} px)"
+            masks[unet] = [
+                _row(unet, "Dice", segmentation["dice"]),
+                _row(unet, _("Pixel accuracy"), segmentation["accuracy"]),
+            ]
+    rows += [row for measured in masks.values() for row in measured]
+    if not rows:
+        show_no_scores()
+        return
+    st.table(rows)
+    st.caption(
+        _("Films that neither training nor the choice of the threshold saw; 95 % intervals.")
+    )
+
+
+def show_no_scores() -> None:
+    """Why there are no figures, and what makes them."""
+    st.info(
+        _(
+            "No scores fit the weights that are installed: a figure is shown only beside the very "
+            "weights it was measured on. `python -m pipeline evaluate --data DIR --part test` "
+            "measures them on the database's test films."
+        ),
+        icon=":material/straighten:",
+    )
+
+
+def _score_names() -> dict[str, str]:
+    return {
+        "auc": "AUC",
+        "sensitivity": _("Sensitivity (recall)"),
+        "specificity": _("Specificity"),
+        "accuracy": _("Accuracy"),
+    }
+
+
+def _row(model: str, name: str, scored: dict) -> dict:
+    write = (lambda v: number(v, 3)) if name in ("AUC", "Dice") else (lambda v: percent(v, 1))
+    return {
+        _("Model"): model,
+        _("Score"): name,
+        _("Value"): write(scored["value"]),
+        _("95 % interval"): f"{write(scored['low'])} – {write(scored['high'])}",
+        _("Films"): str(scored["n"]),
+    }
+
+
+def show_weights() -> None:
+    """Files, sizes and hashes."""
+    models = registry.read_registry()["models"]
+    entries = {name: registry.entry(name) for name in models}
+    st.table(
+        [
+            {
+                _("Model"): model_names().get(name, name),
+                _("Parameters"): number(entry.parameters, 0),
+                _("Film side"): f"{entry.input_size} px",
+                _("Threshold"): number(entry.threshold, 3) if entry.threshold else "–",
+                _("File"): f"{number(entry.file.stat().st_size / 1e6, 1)} MB",
+            }
+            for name, entry in entries.items()
+            if entry.is_available()
+        ]
+    )
+    st.code("\n".join(f"{e.sha256}  {e.file.name}" for e in entries.values()), language=None)
+    st.caption(_("sha256 of each file; it is compared before a file is loaded."))
+
+
+def show_device() -> None:
+    """Which processor or graphics card computes."""
+    name = prepare_device() if service().models.loaded() else processor()
+    st.markdown(_("Computed on: {device}.").format(device=name))
+
+
+def show_versions() -> None:
+    """Pulmoscope, Python and the packages that it asks for, with versions and licences."""
+    own = {
+        _("Package"): "Pulmoscope",
+        _("Version"): __version__,
+        _("Licence"): _("MIT (code); weights for research only"),
+    }
+    python = {
+        _("Package"): "Python",
+        _("Version"): platform.python_version(),
+        _("Licence"): "PSF-2.0",
+    }
+    st.table([own, python, *map(_package, _asked_for())])
+
+
+def _asked_for() -> list[str]:
+    lines = (registry.ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+    return [name[0] for line in lines if (name := re.match(r"[A-Za-z0-9_.-]+", line))]
+
+
+def _package(name: str) -> dict:
+    described = metadata.metadata(name)
+    classified = [
+        c.split(" :: ")[-1].removeprefix("OSI Approved").strip()
+        for c in described.get_all("Classifier") or []
+        if c.startswith("License :: OSI")
+    ]
+    # Some packages write the licence's whole text into this field.
+    short = (described["License"] or "").split("\n")[0][:40]
+    return {
+        _("Package"): name,
+        _("Version"): described["Version"],
+        _("Licence"): described["License-Expression"] or ", ".join(classified) or short or "?",
+    }

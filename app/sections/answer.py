@@ -1,0 +1,368 @@
+"""The parts of the reading page that show an answer: verdict, score, pictures, meaning."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import streamlit as st
+
+from app.components.viewer import show_viewer
+from app.session import cases
+from app.session.language import gettext as _
+from app.session.language import number, percent, sentence
+from app.views import film as views
+from app.views.names import labelled, model_names
+from app.views.score import score_bar
+from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
+from pipeline.inference.diagnosis import Diagnosis
+from pipeline.models import registry
+from pipeline.release.measurements import measured, measured_together, scores_on_test_films
+
+
+def show_origin(case: cases.Case) -> None:
+    """Say where the film comes from, when it is no upload."""
+    if case.origin == "synthetic":
+        text = _(
+            "**Synthetic film.** Drawn by a program: its score shows how the app works and "
+            "says nothing of any patient."
+        )
+        st.markdown(f":material/draw: {text}")
+    elif case.origin == "database":
+        text = _("Film {name} of the database, class {truth}.")
+        st.markdown(f":material/database: {text}".format(name=case.name, truth=case.truth))
+
+
+def show_film_at_once(case: cases.Case) -> None:
+    """The film alone, while the answer is still being computed."""
+    left, *_rest = st.columns(3)
+    with left:
+        film = views.film_png(case.radiograph)
+        st.image(film, caption=_("Film"), alt=_("Film"), width="stretch")
+
+
+def show_verdict(case: cases.Case, diagnosis: Diagnosis) -> None:
+    """The score with its threshold and meaning, or why it is withheld."""
+    if not diagnosis.verdict.may_score:
+        reasons = [f"- {sentence(reason)}" for reason in diagnosis.verdict.reasons]
+        st.warning(
+            _("**No score for this film.**") + "\n\n" + "\n".join(reasons),
+            icon=":material/block:",
+        )
+        for reason in diagnosis.verdict.reasons:
+            if reason.code in cases.REPAIRS:
+                label = _("Invert the film") if reason.code == "inverted" else _("Turn the film")
+                st.button(label, on_click=cases.repair, args=(case, reason.code))
+        return
+    answer, point = st.columns([3, 2], gap="large")
+    with point:
+        threshold = _choose_threshold(diagnosis)
+    with answer:
+        _show_score(diagnosis, threshold)
+
+
+def as_chosen(diagnosis: Diagnosis) -> Diagnosis:
+    """The answer at the operating point that the reader chose."""
+    points = registry.entry(diagnosis.model).operating_points or {}
+    chosen = points.get(st.session_state.get("point"), diagnosis.threshold)
+    return replace(diagnosis, threshold=chosen)
+
+
+def _choose_threshold(diagnosis: Diagnosis) -> float:
+    """The operating point; the app's own is chosen first."""
+    names = {
+        "own": _("The app's own"),
+        "screening": _("Screening (sensitivity 95 %)"),
+        "balanced": _("Balanced (Youden)"),
+        "confirming": _("Confirming (specificity 98 %)"),
+    }
+    points = registry.entry(diagnosis.model).operating_points or {}
+    thresholds = {"own": diagnosis.threshold} | points
+    chosen = st.selectbox(
+        _("Operating point"),
+        list(thresholds),
+        format_func=lambda key: labelled(names[key], number(thresholds[key])),
+        key="point",
+        help=_("From which score on a film is called COVID. Chosen on validation films."),
+    )
+    return thresholds[chosen]
+
+
+def _show_score(diagnosis: Diagnosis, threshold: float) -> None:
+    positive = diagnosis.score >= threshold
+    word = _("COVID-19 suspected") if positive else _("COVID-19 not suspected")
+    relation = _("at or above the threshold") if positive else _("below the threshold")
+    st.subheader(word, anchor=False)
+    sentence = _("COVID score {score}, {relation} {threshold}.").format(
+        score=number(diagnosis.score), relation=relation, threshold=number(threshold)
+    )
+    st.markdown(sentence)
+    st.html(score_bar(diagnosis.score, threshold, sentence, number(threshold)))
+
+
+@st.fragment
+def show_probability(diagnosis: Diagnosis) -> None:
+    """The calibrated score at the prevalence that the reader sets."""
+    if not diagnosis.verdict.may_score:
+        return
+    st.session_state.setdefault("prevalence", 10.0)
+    share = st.slider(
+        _("How common is COVID among the patients you see? (prevalence)"),
+        0.5,
+        80.0,
+        step=0.5,
+        format="%.1f %%",
+        key="prevalence",
+    )
+    temperature = registry.entry(diagnosis.model).temperature
+    probability = at_prevalence(calibrated(diagnosis.score, temperature), share / 100)
+    st.markdown(
+        _(
+            "Of films with this score, about **{probability}** would be COVID there, **if** those "
+            "films and patients were like the database's, which nobody has shown."
+        ).format(probability=percent(float(probability), 1))
+    )
+
+
+def show_agreement(case: cases.Case, diagnosis: Diagnosis) -> None:
+    """What the other models say of this film, where they have been asked or can be."""
+    others = [name for name in registry.classifiers() if name != diagnosis.model]
+    for name in others:
+        if name not in case.answers:
+            label = _("Ask {model} as well").format(model=model_names()[name])
+            if not st.button(label, key=f"ask_{name}", icon=":material/compare:"):
+                continue
+            with st.spinner(_("Finding the lungs and computing the score …")):
+                cases.diagnosis_of(case, name)
+            st.rerun()  # without the button
+        other = as_chosen(case.answers[name])
+        if not (other.verdict.may_score and diagnosis.verdict.may_score):
+            continue
+        said = as_chosen(diagnosis)
+        agree = other.positive == said.positive
+        text = (
+            _("**The models agree**: {model} says {score} (threshold {threshold}).")
+            if agree
+            else _("**The models disagree**: {model} says {score} (threshold {threshold}).")
+        )
+        st.markdown(
+            text.format(
+                model=model_names()[name],
+                score=number(other.score),
+                threshold=number(other.threshold),
+            )
+        )
+        if (said.threshold, other.threshold) == (diagnosis.threshold, case.answers[name].threshold):
+            _show_what_that_was_worth(diagnosis, other)  # measured at the app's own thresholds
+
+
+def _show_what_that_was_worth(diagnosis: Diagnosis, other: Diagnosis) -> None:
+    """What two answers say together, and how often such answers were right on test films."""
+    both = joint((diagnosis.score, other.score), (diagnosis.threshold, other.threshold))
+    sentences = [
+        _(
+            "Both together, by the mean of their log-odds: {score}, COVID from {threshold} on."
+        ).format(score=number(float(both)), threshold=number(0.5))
+    ]
+    judged = measured_together()
+    if judged and {diagnosis.model, other.model} <= judged["apart"].keys():
+        sentences += _on_test_films(judged, diagnosis, other)
+    st.caption(" ".join(sentences))
+
+
+def _on_test_films(judged: dict, diagnosis: Diagnosis, other: Diagnosis) -> Iterator[str]:
+    if other.positive != diagnosis.positive:
+        first, second = (judged["apart"][m] for m in (diagnosis.model, other.model))
+        if first["n"]:
+            yield _(
+                "So they disagreed on {n} test films: {first} was right on {x} of them, {second} "
+                "on {y}."
+            ).format(
+                n=number(first["n"], 0),
+                first=model_names()[diagnosis.model],
+                second=model_names()[other.model],
+                x=percent(first["value"]),
+                y=percent(second["value"]),
+            )
+    else:
+        share = judged["both_positive" if diagnosis.positive else "both_negative"]
+        text = (
+            _("Of {n} test films that both call COVID, {share} are ({low} – {high}).")
+            if diagnosis.positive
+            else _("Of {n} test films that neither calls COVID, {share} are not ({low} – {high}).")
+        )
+        if share["n"]:
+            yield text.format(
+                n=number(share["n"], 0),
+                share=percent(share["value"], 1),
+                low=percent(share["low"], 1),
+                high=percent(share["high"], 1),
+            )
+    rates = {key: judged["together"][key]["value"] for key in ("sensitivity", "specificity")}
+    yield _(
+        "Both together find {sensitivity} of COVID test films and leave {specificity} of the "
+        "others alone (n {n})."
+    ).format(n=number(judged["n"], 0), **{key: percent(v, 1) for key, v in rates.items()})
+
+
+def show_pictures(case: cases.Case, diagnosis: Diagnosis) -> None:
+    """Film, lungs and heatmap side by side, in a viewer."""
+    area = percent(diagnosis.lung_area_fraction)
+    lungs = _("Lungs found by the U-Net ({area} of the film)").format(area=area)
+    panes = [
+        {"caption": _("Film"), "film": "film"},
+        {"caption": lungs, "film": "film", "outline": "lungs"},
+    ]
+    heats = {}
+    if diagnosis.verdict.may_score:
+        caption = _(
+            "Where the evidence for COVID lies: violet is weak, yellow strong, on one scale for "
+            "all films"
+        )
+        pane = {"caption": caption, "film": "film", "heat": "chosen", "outline": "lungs"}
+        panes.append(pane)
+        heats = _heats(case, diagnosis)
+    show_viewer(
+        {
+            "films": {"film": views.film_url(diagnosis.radiograph)},
+            "outlines": {"lungs": views.outlines(diagnosis)},
+            "heats": {f"film/{method}": heat for method, heat in heats.items()},
+            "choose": list(heats),
+            "heat": diagnosis.cam,
+            "panes": panes,
+            "colours": views.colours(),
+            "words": viewer_words(),
+        },
+        key="viewer",
+    )
+    if not heats:
+        st.info(_("No heatmap: the score is withheld."), icon=":material/block:")
+    elif verdict := heatmap_verdict(diagnosis.model):
+        st.caption(verdict)
+
+
+def heatmap_verdict(model: str) -> str | None:
+    """How far a model's heatmaps may be read as where the disease is; None where nobody knows."""
+    judged = measured(model, "heatmaps")
+    if not judged:
+        return None
+    gains = {name: m["infection_gain"] for name, m in judged["methods"].items() if name != "random"}
+    better = [name for name, gain in gains.items() if gain["low"] > 0]
+    if better:
+        text = _(
+            "On {n} COVID test films, {methods} put more heat into the infected region than a map "
+            "spread evenly over the lungs would."
+        )
+    else:
+        text = _(
+            "On {n} COVID test films, no heatmap method of this model was shown to put more heat "
+            "into the infected region than a map spread evenly over the lungs would. Read these "
+            "maps as where the score comes from, not as where the disease is."
+        )
+    return text.format(n=number(judged["n"], 0), methods=", ".join(better))
+
+
+def _heats(case: cases.Case, diagnosis: Diagnosis) -> dict[str, dict]:
+    heats = {cam: heat_layer(diagnosis, cam) for cam in diagnosis.cam_scale}
+    for other in cases.readings(case):
+        if other.model != diagnosis.model and other.verdict.may_score:
+            heats["difference"] = difference_layer(diagnosis, other)
+    return heats
+
+
+def heat_layer(diagnosis: Diagnosis, cam: str) -> dict:
+    """A method's map as the viewer takes it."""
+    return {
+        "url": views.heat_url(diagnosis, cam),
+        "low": number(0, 0),
+        "high": "≥ " + number(diagnosis.cam_scale[cam], 1),
+        "diverging": False,
+    }
+
+
+def difference_layer(first: Diagnosis, second: Diagnosis) -> dict:
+    """The difference of two models' maps of one film as the viewer takes it."""
+    return {
+        "url": views.difference_url(first, second),
+        "low": model_names()[second.model],
+        "high": model_names()[first.model],
+        "diverging": True,
+    }
+
+
+def viewer_words() -> dict[str, str]:
+    """What the viewer writes, in the reader's language."""
+    return {
+        "viewer": _("Radiograph viewer"),
+        "tools": _("Viewer tools"),
+        "zoomIn": _("Zoom in (+)"),
+        "zoomOut": _("Zoom out (-)"),
+        "reset": _("Reset the view (0)"),
+        "invert": _("Invert (i)"),
+        "windowing": _("Drag to change window and level"),
+        "fullScreen": _("Full screen (f)"),
+        "brightness": _("Brightness"),
+        "contrast": _("Contrast"),
+        "outline": _("Lung outline"),
+        "heat": _("Heatmap opacity"),
+        "method": _("Heatmap method"),
+        "difference": _("difference of the models"),
+        "hint": _(
+            "Drag to move, click then turn the wheel or pinch to zoom, drag with the right button "
+            "(or Shift) for window and level. Keys: + − 0 arrows, i, f, b and B for brightness, c "
+            "and C for contrast."
+        ),
+    }
+
+
+def show_meaning(diagnosis: Diagnosis) -> None:
+    """What the score says and what it does not."""
+    if not diagnosis.verdict.may_score:
+        return
+    scores = scores_on_test_films(diagnosis.model)
+    text = _(
+        "The score orders films by how much they resemble the COVID films of the database; it is "
+        "not the probability that this patient is ill. In that database COVID films come from "
+        "other hospitals than the rest, so the score measures disease and source together."
+    )
+    if scores:
+        text += " " + _(
+            "At the app's own threshold the model called {sensitivity} of the COVID films and "
+            "{wrong} of the others COVID, on {n} test films that training never saw."
+        ).format(
+            sensitivity=_interval(scores["sensitivity"]),
+            wrong=_interval(_complement(scores["specificity"])),
+            n=scores["n"],
+        )
+    st.markdown(text)
+
+
+def _interval(scored: dict) -> str:
+    return _("{value} (95 % interval {low} to {high})").format(
+        value=percent(scored["value"], 1),
+        low=percent(scored["low"], 1),
+        high=percent(scored["high"], 1),
+    )
+
+
+def _complement(scored: dict) -> dict:
+    return {
+        "value": 1 - scored["value"],
+        "low": 1 - scored["high"],
+        "high": 1 - scored["low"],
+    }
+
+
+def show_details(diagnosis: Diagnosis) -> None:
+    """What a careful reader asks next."""
+    seconds = number(diagnosis.seconds, 2)
+    st.caption(_("Computed in {seconds} s. Not for diagnostic use.").format(seconds=seconds))
+    with st.expander(_("Details")):
+        rows, columns = diagnosis.radiograph.shape
+        st.json(
+            diagnosis.as_dict()
+            | {
+                "format": diagnosis.radiograph.format,
+                "rows": rows,
+                "columns": columns,
+                "bits": diagnosis.radiograph.bits,
+            }
+        )

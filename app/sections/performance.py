@@ -1,0 +1,316 @@
+"""The parts of the performance page: all that `evaluate` measured, to explore."""
+
+import streamlit as st
+
+from app.sections import about
+from app.session.language import gettext as _
+from app.session.language import number, percent
+from app.views import charts
+from app.views.names import class_names, labelled, model_names
+from pipeline.evaluation.curves import post_test_probability
+from pipeline.evaluation.estimates import proportion
+from pipeline.evaluation.original_report import REPORT_FIGURES
+from pipeline.models import registry
+from pipeline.release.measurements import measured
+
+
+def choose_model() -> str | None:
+    """One of the models that have been measured; None where none has."""
+    models = [m for m in registry.classifiers(every=True) if measured(m, "test")]
+    if not models:
+        about.show_no_scores()
+        return None
+    chosen = st.segmented_control(
+        _("Model"),
+        models,
+        format_func=model_names().get,
+        default=models[0],
+        required=True,
+        key="measured_model",
+    )
+    return chosen or models[0]
+
+
+def show_what_was_measured(scores: dict) -> None:
+    """On which films, and what the figures cannot say."""
+    st.markdown(
+        _(
+            "Measured on {n} test films that neither training nor the choice of a threshold saw; "
+            "intervals are 95 %. In this database COVID films come from other hospitals than the "
+            "rest: every figure measures disease and source together."
+        ).format(n=scores["n"])
+    )
+
+
+@st.fragment
+def explore_threshold(model: str, scores: dict) -> None:
+    """A slider that moves the confusion matrix, the rates and the point on the curve."""
+    confusion = scores["curves"]["confusion"]
+    thresholds = confusion["threshold"]
+    start = min(thresholds, key=lambda t: abs(t - scores["threshold"]))
+    key = f"threshold_{model}"
+    _choose_operating_point(model, scores, thresholds, key)
+    threshold = st.select_slider(
+        _("Threshold: films from this score on are called COVID"),
+        thresholds,
+        value=start,
+        format_func=lambda t: number(t, 3),
+        key=key,
+    )
+    counts = {k: confusion[k][thresholds.index(threshold)] for k in ("tp", "fn", "fp", "tn")}
+    rates = _rates(counts)
+    _show_rates(model, rates)
+    left, right = st.columns(2)
+    with left:
+        st.plotly_chart(_confusion(counts), key=f"confusion_{model}")
+    with right:
+        st.plotly_chart(_roc(model, scores, rates), key=f"roc_{model}")
+    _show_prevalence(model, rates)
+
+
+def _choose_operating_point(model: str, scores: dict, thresholds: list, key: str) -> None:
+    words = {
+        "screening": _("Screening (sensitivity 95 %)"),
+        "balanced": _("Balanced (Youden)"),
+        "confirming": _("Confirming (specificity 98 %)"),
+    }
+    points = {"chosen": scores["threshold"]}
+    points |= {name: point["threshold"] for name, point in scores["operating_points"].items()}
+
+    def go(threshold: float) -> None:
+        st.session_state[key] = min(thresholds, key=lambda t: abs(t - threshold))
+
+    with st.container(horizontal=True):
+        for name, threshold in points.items():
+            label = words.get(name, _("The app's own"))
+            st.button(label, key=f"{name}_{model}", on_click=go, args=(threshold,))
+
+
+def _rates(counts: dict[str, int]) -> dict[str, dict]:
+    tp, fn, fp, tn = (counts[k] for k in ("tp", "fn", "fp", "tn"))
+    return {
+        "sensitivity": proportion(tp, tp + fn),
+        "specificity": proportion(tn, fp + tn),
+        "precision": proportion(tp, tp + fp),
+        "accuracy": proportion(tp + tn, tp + fn + fp + tn),
+    }
+
+
+def _show_rates(model: str, rates: dict[str, dict]) -> None:
+    words = rate_names()
+    for column, (name, rate) in zip(st.columns(len(rates)), rates.items(), strict=True):
+        with column:
+            value = "–" if rate["value"] is None else percent(rate["value"], 1)
+            st.metric(words[name], value)
+            st.caption(interval(rate))
+            if name in REPORT_FIGURES.get(model, {}):
+                said = percent(REPORT_FIGURES[model][name], 1)
+                st.caption(_("The report's own: {value}").format(value=said))
+
+
+def rate_names() -> dict[str, str]:
+    """Names of rates for readers."""
+    return {
+        "sensitivity": _("Sensitivity (recall)"),
+        "specificity": _("Specificity"),
+        "precision": _("Precision"),
+        "accuracy": _("Accuracy"),
+    }
+
+
+def interval(rate: dict) -> str:
+    """ "95 %: 93.1 % – 96.0 %, n 309"."""
+    if rate["value"] is None:
+        return _("no film")
+    low, high = percent(rate["low"], 1), percent(rate["high"], 1)
+    return _("95 % interval {low} – {high}, n {n}").format(low=low, high=high, n=rate["n"])
+
+
+def _confusion(counts: dict[str, int]):
+    covid, other = _("COVID"), _("not COVID")
+    table = {
+        covid: {covid: counts["tp"], other: counts["fn"]},
+        other: {covid: counts["fp"], other: counts["tn"]},
+    }
+    return charts.confusion_chart(table, chart_words())
+
+
+def _roc(model: str, scores: dict, rates: dict):
+    points = {_("This threshold"): _point(rates)}
+    said = REPORT_FIGURES.get(model, {})
+    if "specificity" in said:
+        points[_("The report's own")] = (1 - said["specificity"], said["sensitivity"])
+    return charts.roc_chart(scores["curves"]["roc"], points, chart_words())
+
+
+def _point(rates: dict) -> tuple[float, float]:
+    return 1 - rates["specificity"]["value"], rates["sensitivity"]["value"]
+
+
+def _show_prevalence(model: str, rates: dict) -> None:
+    share = st.slider(
+        _("Share of patients with COVID where the test is used (prevalence)"),
+        0.5,
+        80.0,
+        10.0,
+        0.5,
+        format="%.1f %%",
+        key=f"prevalence_{model}",
+    )
+    rate = [rates[k]["value"] for k in ("sensitivity", "specificity")]
+    after = [post_test_probability(*rate, share / 100, answer) for answer in (True, False)]
+    st.markdown(
+        _(
+            "There, a film that is called COVID is one with probability **{positive}**, and a film "
+            "that is not called COVID is one nevertheless with probability **{negative}** (Bayes, "
+            "from this threshold's sensitivity and specificity)."
+        ).format(positive=percent(after[0], 1), negative=percent(after[1], 1))
+    )
+
+
+def show_curves(model: str, scores: dict) -> None:
+    """Precision and recall, and whether the score is a probability."""
+    left, right = st.columns(2)
+    words = chart_words()
+    with left:
+        chart = charts.precision_recall_chart(scores["curves"]["precision_recall"], words)
+        st.plotly_chart(chart, key=f"pr_{model}")
+    with right:
+        st.plotly_chart(
+            charts.reliability_chart(scores["calibration"], words), key=f"calibration_{model}"
+        )
+        before, after = scores["calibration"]["before"], scores["calibration"]["after"]
+        st.caption(
+            _(
+                "Expected calibration error {ece0} before and {ece1} after temperature scaling "
+                "(T = {temperature}, chosen on validation films) and the step from a prevalence "
+                "of one half to that of the test films, {prevalence}; Brier score {brier0} and "
+                "{brier1}."
+            ).format(
+                ece0=number(before["ece"], 3),
+                ece1=number(after["ece"], 3),
+                temperature=number(scores["calibration"]["temperature"], 2),
+                prevalence=percent(scores["calibration"]["prevalence"]),
+                brier0=number(before["brier"], 3),
+                brier1=number(after["brier"], 3),
+            )
+        )
+
+
+def show_classes(model: str, scores: dict) -> None:
+    """The table of four classes, for the model that tells them apart."""
+    if not scores.get("classes"):
+        return
+    st.subheader(_("Four classes"), anchor=False)
+    names = class_names()
+    counts = {
+        names[truth]: {names[said]: n for said, n in row.items()}
+        for truth, row in scores["classes"]["counts"].items()
+    }
+    chart = charts.confusion_chart(counts, chart_words())
+    st.plotly_chart(chart, key=f"classes_{model}")
+    accuracy = scores["classes"]["accuracy"]
+    st.caption(labelled(_("Accuracy"), f"{percent(accuracy['value'], 1)} ({interval(accuracy)})"))
+
+
+def show_sources(scores: dict) -> None:
+    """What the model calls COVID, by source and class of the films."""
+    st.subheader(_("By source"), anchor=False)
+    st.markdown(
+        _(
+            "Each row is one collection of films. Classes and collections never mix: a model that "
+            "recognised the collection alone would fill this table as well."
+        )
+    )
+    st.table(
+        [
+            {
+                _("Source"): key.split("/")[0],
+                _("Class"): class_names()[key.split("/")[1]],
+                _("Films"): str(row["called_covid"]["n"]),
+                _("Called COVID"): percent(row["called_covid"]["value"], 1),
+                _("95 % interval"): f"{percent(row['called_covid']['low'], 1)} – "
+                f"{percent(row['called_covid']['high'], 1)}",
+            }
+            for key, row in scores["by_source"].items()
+        ]
+    )
+
+
+def show_masks(scores: dict) -> None:
+    """How well the U-Net finds the lungs, by set of masks."""
+    st.subheader(_("Lung masks"), anchor=False)
+    sets = {
+        _("database"): scores["segmentation"],
+        **{
+            labelled(_("database"), class_names()[label]): agreement
+            for label, agreement in scores["segmentation_by_class"].items()
+        },
+        _("database, its own share of each class"): scores["segmentation_as_database"],
+        **scores["segmentation_by_set"],
+    }
+    rows = []
+    for name, agreement in sets.items():
+        if agreement["n"] and agreement["dice"]["value"] is not None:
+            keys = ("dice", "iou", "accuracy")
+            figures = [
+                f"{number(agreement[k]['value'], 3)} "
+                f"({number(agreement[k]['low'], 3)} – {number(agreement[k]['high'], 3)})"
+                for k in keys
+            ]
+            titles = ("Dice", "IoU", _("Pixel accuracy"))
+            row = {_("Masks"): name, _("Films"): str(agreement["n"])}
+            rows.append(row | dict(zip(titles, figures, strict=True)))
+    st.table(rows)
+    accuracy = percent(REPORT_FIGURES["unet"]["accuracy"], 1)
+    st.caption(
+        _(
+            "The report's own pixel accuracy: {value}, on its validation films. The test films "
+            "hold more COVID and fewer normal films than the whole database: the row with its own "
+            "share of each class makes up for that. Only the Shenzhen masks were drawn by hand."
+        ).format(value=accuracy)
+    )
+
+
+def show_training(model: str) -> None:
+    """Loss by epoch, as the registry keeps it."""
+    st.subheader(_("Training"), anchor=False)
+    for name in (model, "unet"):
+        history = registry.entry(name).training["history"]
+        st.markdown(f"**{model_names()[name]}**")
+        st.plotly_chart(
+            charts.training_chart(history, chart_words()), key=f"training_{model}_{name}"
+        )
+
+
+def chart_words() -> dict[str, str]:
+    """What the charts write, in the reader's language."""
+    return {
+        "band": _("95 % band"),
+        "curve": _("curve"),
+        "chance": _("chance"),
+        "fpr": _("1 − specificity"),
+        "tpr": _("sensitivity"),
+        "roc": _("ROC curve"),
+        "recall": _("sensitivity (recall)"),
+        "precision": _("precision"),
+        "precision_recall": _("Precision and recall"),
+        "share": _("share of the row"),
+        "said": _("the model says"),
+        "is": _("the film is"),
+        "confusion": _("Confusion matrix"),
+        "ideal": _("ideal"),
+        "before": _("before calibration"),
+        "after": _("after calibration"),
+        "score": _("COVID score"),
+        "share_covid": _("share of COVID films"),
+        "reliability": _("Is the score a probability?"),
+        "training": _("training"),
+        "validation": _("validation"),
+        "epoch": _("epoch"),
+        "loss": _("loss"),
+        "curves": _("Loss by epoch"),
+        "pixels": _("share of lung pixels changed"),
+        "deletion": _("Deletion: hottest pixels blurred away"),
+        "insertion": _("Insertion: hottest pixels put back"),
+    }

@@ -1,0 +1,230 @@
+"""The parts of the preprocessing page: what the graph makes of one film, stage by stage."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import cv2
+import streamlit as st
+
+from app.components.before_after import show_before_after
+from app.components.save import save
+from app.sections import reading
+from app.session import cases
+from app.session.language import gettext as _
+from app.session.language import number
+from app.views import stages as views
+
+if TYPE_CHECKING:  # they load TensorFlow, which the page's first words must not wait for
+    from pipeline.inference.diagnosis import Diagnosis
+    from pipeline.inference.layer_outputs import Node
+    from pipeline.inference.stages import Stage
+
+CHART = "graph_chart"
+
+
+def choose_case() -> cases.Case:
+    """The film that is being read, or a synthetic one."""
+    case = cases.selected_case()
+    if case is None:
+        case = st.session_state.setdefault("shown_example", cases.example("opacities"))
+    st.caption(
+        _("Film: **{title}**. To see another one, open it on the page *Read a radiograph*.").format(
+            title=reading.escape(reading.title_of(case))
+        )
+    )
+    return case
+
+
+def stage_names() -> dict[str, str]:
+    """What each stage is called."""
+    return {
+        "raw": _("Film as it came"),
+        "resized": _("Resized"),
+        "seen": _("Equalised, as the U-Net sees it"),
+        "probability": _("Lung probability"),
+        "mask": _("Mask: probability rounded"),
+        "masked": _("Film times mask"),
+        "equalised": _("Equalised, as the classifier sees it"),
+    }
+
+
+def stages(case: cases.Case, model: str) -> tuple[Diagnosis, list[Stage]]:
+    """The answer and the stages; computed once per film and model."""
+    with st.spinner(_("Finding the lungs and computing the score …")):
+        diagnosis = cases.diagnosis_of(case, model)
+        key = (case.radiograph.sha256, model)
+        if st.session_state.get("stages_of") != key:
+            from pipeline.inference.stages import stages_of
+
+            predictor = cases.prepare(model).result()
+            st.session_state["stages"] = stages_of(diagnosis, predictor)
+            st.session_state["stages_of"] = key
+    return diagnosis, st.session_state["stages"]
+
+
+def show_stages(shown: list[Stage]) -> None:
+    """Every stage as a picture with its histogram and cumulative curve."""
+    names, words = stage_names(), level_words()
+    for start in (0, 4):
+        for column, stage in zip(st.columns(4), shown[start : start + 4], strict=False):
+            with column:
+                rows, columns = stage.pixels.shape
+                caption = f"{names[stage.name]} ({rows} × {columns})"
+                st.image(views.picture(stage), caption=caption, alt=caption, width="stretch")
+                st.plotly_chart(
+                    views.level_chart(stage, words),
+                    key=f"levels_{stage.name}",
+                    config={"displayModeBar": False},
+                )
+    st.caption(
+        _(
+            "Bars: how often each level occurs, from black on the left to white on the right; "
+            "line: share of pixels up to that level. Behind the mask only lung pixels are counted. "
+            "A straight line means that every level is used alike: that is what equalising does."
+        )
+    )
+
+
+def level_words() -> dict[str, str]:
+    """Words of the histograms."""
+    return {"histogram": _("Share of pixels"), "cumulative": _("Share up to this level")}
+
+
+@st.fragment
+def compare_stages(shown: list[Stage]) -> None:
+    """Any two stages under one slider."""
+    names = stage_names()
+    by_name = {stage.name: stage for stage in shown}
+    left, right = st.columns(2)
+    with left:
+        before = st.selectbox(_("Before"), names, 1, format_func=names.get, key="before")
+    with right:
+        after = st.selectbox(_("After"), names, 6, format_func=names.get, key="after")
+    words = {
+        "slider": _("Drag to uncover"),
+        "before": names[before],
+        "after": names[after],
+    }
+    show_before_after(_url(by_name[before]), _url(by_name[after]), words, key="before_after")
+
+
+def _url(stage: Stage) -> str:
+    coded = cv2.imencode(".png", views.picture(stage))[1]
+    return "data:image/png;base64," + base64.b64encode(coded.tobytes()).decode()
+
+
+def show_equalisation(shown: list[Stage]) -> None:
+    """HistNorm next to OpenCV, and both ways to count."""
+    from pipeline.inference.stages import compare_equalisation
+
+    by_name = {stage.name: stage for stage in shown}
+    lungs = by_name["mask"].pixels > 0.5
+    found = compare_equalisation(by_name["masked"].pixels, lungs)
+    left, right = st.columns(2)
+    with left:
+        st.metric(
+            _("Pixels unlike cv2.equalizeHist"),
+            number(found.different, 0),
+            help=_("Of {pixels} pixels of this film.").format(pixels=number(found.pixels, 0)),
+        )
+    with right:
+        st.metric(
+            _("Pixels moved if lungs are counted"),
+            number(found.moved, 0),
+            help=_("Of {pixels} lung pixels of this film.").format(pixels=number(found.lungs, 0)),
+        )
+    st.markdown(
+        _(
+            "HistNorm is a Keras layer inside the graph: each film is equalised by its own "
+            "histogram, at training and at inference alike. It may count every pixel of the masked "
+            "film, as the report does, or those of the lungs only. The black outside takes the "
+            "first level and is left out of the scale; on this film the two differ by {mean} "
+            "levels of 255 on average, by {largest} at most."
+        ).format(mean=number(found.mean_move), largest=number(found.largest_move, 0))
+    )
+
+
+@st.fragment
+def explore_graph(diagnosis: Diagnosis) -> None:
+    """The graph as a diagram; a click on a layer shows what it makes of this film."""
+    from pipeline.inference.layer_outputs import nodes
+
+    predictor = cases.prepare(diagnosis.model).result()
+    found = {node.name: node for node in nodes(predictor)}
+    if st.session_state.get("layer") not in found:
+        st.session_state["layer"] = "down1_conv1"
+    chart = f"{CHART}_{diagnosis.model}"
+    chosen = found[st.session_state["layer"]]
+    st.plotly_chart(
+        views.graph_chart(list(found.values()), chosen.name, graph_words()),
+        key=chart,
+        on_select=lambda: _take_click(chart),
+        selection_mode="points",
+        config={"scrollZoom": True},
+    )
+    st.selectbox(_("Layer"), list(found), key="layer")
+    _show_layer(diagnosis, chosen)
+
+
+def _take_click(chart: str) -> None:
+    points = st.session_state[chart].selection.points
+    if points and "customdata" in points[0]:
+        st.session_state["layer"] = points[0]["customdata"][0]
+
+
+def _show_layer(diagnosis: Diagnosis, node: Node) -> None:
+    from pipeline.inference.layer_outputs import output_of
+
+    predictor = cases.prepare(diagnosis.model).result()
+    output = output_of(predictor, diagnosis.radiograph.pixels, node.name)
+    st.markdown(
+        _("**{name}** ({kind}): output {shape}, {parameters} parameters, fed by {inputs}.").format(
+            name=node.name,
+            kind=node.kind,
+            shape=views.shape_text(output.shape),
+            parameters=number(node.parameters, 0),
+            inputs=", ".join(node.inputs) or _("the film"),
+        )
+    )
+    if output.ndim == 1:
+        st.bar_chart(output, x_label=_("Unit"), y_label=_("Value"))
+        return
+    st.image(views.channel_grid(output), alt=node.name, width="stretch")
+    st.caption(
+        _(
+            "Channels 1 to {count} of {all}, each from its 1st percentile (dark) to its 99th."
+        ).format(count=min(views.CHANNELS, output.shape[-1]), all=output.shape[-1])
+    )
+
+
+def graph_words() -> dict[str, str]:
+    """Words of the diagram."""
+    return {
+        "convolution": _("Convolution"),
+        "normalisation": _("Normalisation"),
+        "pooling": _("Pooling"),
+        "upsampling": _("Upsampling"),
+        "equalisation": _("Equalisation (HistNorm)"),
+        "joining": _("Joins two"),
+        "decision": _("Decision"),
+        "other": _("Other"),
+        "chosen": _("Chosen layer"),
+        "depth": _("Layers from the film"),
+        "side": _("Rows of the output"),
+    }
+
+
+@st.fragment
+def offer_slide(case: cases.Case, shown: list[Stage]) -> None:
+    """All stages as one picture for a slide."""
+    note = _("Synthetic film. Not for diagnostic use.")
+    if case.origin != "synthetic":
+        note = _("Not for diagnostic use.")
+    with st.container(horizontal=True):
+        for form, kind in (("svg", "image/svg+xml"), ("png", "image/png")):
+            label = _("Stages as {form}").format(form=form.upper())
+            if st.button(label, key=f"slide_{form}", icon=":material/download:"):
+                slide = views.stages_slide(shown, stage_names(), note, form)
+                save(slide, f"pulmoscope-stages.{form}", kind)

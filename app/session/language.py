@@ -1,0 +1,75 @@
+"""French and English: gettext catalogues, chosen from the browser's language and switchable.
+
+English is the source; ``locale/fr/LC_MESSAGES/pulmoscope.po`` holds the French. The catalogue is
+read with Babel when the app starts, so that what is edited is what runs.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+from babel.messages.pofile import read_po
+
+from pipeline.text import formatting
+from pipeline.text.messages import Message
+
+LANGUAGES = {"en": "English", "fr": "Français"}
+LOCALE = Path(__file__).resolve().parents[1] / "locale"
+NO_BREAK = "\u00a0"
+
+
+@cache
+def catalogue(language: str) -> dict[str, str]:
+    """Source text to translation; empty for English."""
+    path = LOCALE / language / "LC_MESSAGES" / "pulmoscope.po"
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        found = {m.id: m.string for m in read_po(file) if m.id and m.string and not m.fuzzy}
+    return {text: _unbroken(string) for text, string in found.items()}
+
+
+def _unbroken(french: str) -> str:
+    """No line begins with a colon or ends with an opening quotation mark."""
+    return re.sub(r" (?=[;:?!»])|(?<=«) ", NO_BREAK, french)
+
+
+_mount = st.components.v2.component(
+    "pulmoscope_language",
+    js="export default ({ data }) => { document.documentElement.lang = data.language; }",
+)
+
+
+def declare() -> None:
+    """Tell the browser the page's language, so that screen readers pronounce it."""
+    _mount(data={"language": current()}, key="declared_language")
+
+
+def current() -> str:
+    """The reader's language: chosen, or else the browser's, or else English."""
+    chosen = st.session_state.get("language")
+    if chosen in LANGUAGES:
+        return chosen
+    browser = (st.context.locale or "en").split("-")[0].lower()
+    return browser if browser in LANGUAGES else "en"
+
+
+def gettext(text: str) -> str:
+    """The text in the reader's language."""
+    return catalogue(current()).get(text, text)
+
+
+def sentence(reason: Message) -> str:
+    """A reason in the reader's language, its percentages too."""
+    return formatting.sentence(reason, gettext, current())
+
+
+def percent(value: float, digits: int = 0) -> str:
+    """0.954 -> "95%" or "95 %", as the reader's language writes it."""
+    return formatting.percent(value, current(), digits)
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with the language's decimal sign and grouping."""
+    return formatting.number(value, current(), digits)

@@ -1,0 +1,1 @@
+"""Radiographs with labels: the layouts they lie in, and the one split."""

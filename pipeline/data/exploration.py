@@ -1,0 +1,125 @@
+"""``python -m pipeline explore``: what is in the database, before any model sees it."""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from pipeline import __version__
+from pipeline.data.database import Film, read_database, read_film, read_mask, source_name
+from pipeline.data.split import PARTS, near_duplicates_of, row_of
+
+SIZE = 128
+BRIGHTNESS_BINS, LEVEL_BINS = 32, 64
+WHOLE_TABLE = "all_21165.metadata.csv"
+
+
+def explore(data: Path) -> dict:
+    """Counts, sources, brightness, grey levels before and after equalisation, near-duplicates.
+
+    ``whole``: films per class and source of the whole database, from its own table, where that is
+    there. ``sets``: the films at hand, see `_describe`; films are shrunk to `SIZE` pixels.
+    ``file_list_sha256``: of the films' class and name, a line each, in order of name.
+    """
+    films = read_database(data)
+    pixels = np.stack([read_film(f.path, SIZE) for f in tqdm(films, desc="films")])
+    groups = near_duplicates_of(films)
+    parts = [row_of(film).part for film in films]
+    strata = list(dict.fromkeys(film.stratum for film in films))
+    return {
+        "what": "database",
+        "version": __version__,
+        "films": len(films),
+        "file_list_sha256": _file_list_hash(films),
+        "whole": _whole(data),
+        "sets": {name: _describe(films, pixels, name) for name in tqdm(strata, desc="sets")},
+        "near_duplicates": _near_duplicates(films, groups),
+        "split": {name: parts.count(name) for name in PARTS},
+    }
+
+
+def _file_list_hash(films: Sequence[Film]) -> str:
+    lines = sorted(f"{film.stratum}/{film.name}\n" for film in films)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _whole(data: Path) -> dict[str, dict[str, int]] | None:
+    """Films per class and source of all 21,165, from the table that lists them."""
+    tables = sorted(Path(data).glob(f"**/{WHOLE_TABLE}"))
+    if not tables:
+        return None
+    counts: dict[str, Counter] = {}
+    with tables[0].open(newline="", encoding="utf-8-sig") as lines:
+        for row in csv.DictReader(lines):
+            label = row["FILE NAME"].rsplit("-", 1)[0]
+            label = "Normal" if label == "NORMAL" else label
+            counts.setdefault(label, Counter())[source_name(row["URL"])] += 1
+    return {label: dict(sources.most_common()) for label, sources in counts.items()}
+
+
+def _describe(films: Sequence[Film], pixels: np.ndarray, stratum: str) -> dict:
+    """One class, or one set without a class.
+
+    ``brightness``: a film's mean level, 0..255: quartiles and counts in equal bins. ``levels``:
+    share of pixels in equal bins of 0..255, the mean over films: as they come, equalised, and
+    inside the lung mask of the equalised masked film. ``examples``: the darkest, the middle and
+    the brightest film that has a mask.
+    """
+    chosen = [i for i, film in enumerate(films) if film.stratum == stratum]
+    own = pixels[chosen]
+    masked = [i for i in chosen if films[i].mask]
+    masks = {i: read_mask(films[i].mask, SIZE) > 127 for i in masked}
+    brightness = own.mean((1, 2))
+    lungs = [(cv2.equalizeHist(pixels[i] * masks[i]), masks[i]) for i in masked]
+    by_brightness = sorted(masked, key=lambda i: pixels[i].mean())
+    picked = [by_brightness[k] for k in (0, len(masked) // 2, -1)] if masked else []
+    return {
+        "films": len(chosen),
+        "with_lung_mask": len(masked),
+        "sources": dict(Counter(films[i].source for i in chosen).most_common()),
+        "brightness": {
+            "quartiles": _quartiles(brightness),
+            "counts": np.histogram(brightness, BRIGHTNESS_BINS, (0, 256))[0].tolist(),
+        },
+        "levels": {
+            "as_they_come": _level_shares([film.ravel() for film in own]),
+            "equalised": _level_shares([cv2.equalizeHist(film).ravel() for film in own]),
+            "lungs_equalised": _level_shares([film[mask] for film, mask in lungs]),
+        },
+        "lung_area": _quartiles([mask.mean() for mask in masks.values()]),
+        "examples": [
+            {"name": films[i].name, "brightness": round(float(pixels[i].mean()), 1)} for i in picked
+        ],
+    }
+
+
+def _quartiles(values: Sequence[float]) -> list[float] | None:
+    """25th, 50th and 75th percentile."""
+    return (
+        [round(float(q), 4) for q in np.percentile(values, (25, 50, 75))] if len(values) else None
+    )
+
+
+def _level_shares(films: Sequence[np.ndarray]) -> list[float] | None:
+    """Share of pixels per level bin, each film weighing alike."""
+    counts = [np.histogram(f, LEVEL_BINS, (0, 256))[0] / f.size for f in films if f.size]
+    return np.mean(counts, axis=0).round(5).tolist() if counts else None
+
+
+def _near_duplicates(films: Sequence[Film], groups: np.ndarray) -> dict:
+    sizes = np.bincount(groups)
+    several = [np.flatnonzero(groups == g) for g in np.flatnonzero(sizes > 1)]
+    return {
+        "groups_of_several": len(several),
+        "films_in_them": int(sum(map(len, several))),
+        "largest": int(sizes.max()),
+        "across_classes": sum(
+            len({films[i].label for i in group} - {None}) > 1 for group in several
+        ),
+        "by_class": dict(Counter(films[i].stratum for group in several for i in group)),
+    }

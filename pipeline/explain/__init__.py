@@ -1,0 +1,1 @@
+"""Where a score comes from: the Grad-CAM family, and how it is drawn."""

@@ -1,0 +1,1 @@
+"""From a radiograph to a `Diagnosis`; read `diagnose` first."""

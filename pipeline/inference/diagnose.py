@@ -1,0 +1,93 @@
+"""The whole path, from bytes to a diagnosis. Read this file first."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.inference.diagnosis import Diagnosis
+from pipeline.inference.predictor import Predictor
+from pipeline.io.radiograph import Radiograph, read_radiograph
+from pipeline.quality.gate import REASONS, Verdict, judge
+from pipeline.text.messages import Message
+
+
+def diagnose_bytes(data: bytes, predictor: Predictor, **settings) -> Diagnosis:
+    """Read a film and diagnose it. Raises UnreadableRadiograph for what is no film."""
+    return diagnose(read_radiograph(data), predictor, **settings)
+
+
+def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> Verdict:
+    """Where no lungs were found, try whether they are found on the negative or the turned film.
+
+    Of several that would pass, the one with the surest mask counts. Such a film gets that one
+    reason, which tells the reader what to do, instead of the others.
+    """
+    if verdict.may_score or any(r.code not in REASONS.values() for r in verdict.reasons):
+        return verdict
+    film = radiograph.pixels
+    passing = {}
+    for code, other in (
+        ("inverted", 255 - film),
+        ("turned_left", np.rot90(film, -1)),
+        ("turned_right", np.rot90(film)),
+        ("upside_down", np.rot90(film, 2)),
+    ):
+        changed = replace(radiograph, pixels=np.ascontiguousarray(other))
+        tried = judge(changed, predictor.find_lungs(changed.pixels), predictor.gate)
+        if tried.may_score:
+            passing[code] = tried.statistics.entropy
+    if not passing:
+        return verdict
+    return replace(verdict, reasons=(Message(min(passing, key=passing.get)),))
+
+
+def diagnose(
+    radiograph: Radiograph,
+    predictor: Predictor,
+    threshold: float | None = None,
+    cam: str | None = None,
+) -> Diagnosis:
+    """Ask a model about one film.
+
+    ``threshold``: COVID score from which a film is called positive, 0..1; ``cam``: a method of
+    `pipeline.explain.gradcam.methods_for`. Both default to what the registry says of the model.
+    """
+    return diagnose_many([radiograph], predictor, threshold, cam)[0]
+
+
+def diagnose_many(
+    radiographs: list[Radiograph],
+    predictor: Predictor,
+    threshold: float | None = None,
+    cam: str | None = None,
+) -> list[Diagnosis]:
+    """Ask a model about films of one size in one forward pass, see `diagnose`.
+
+    Every film's ``seconds`` are those of the pass that it shared.
+    """
+    started = time.perf_counter()
+    answers = predictor.many(np.stack([radiograph.pixels for radiograph in radiographs]))
+    entry, looks = predictor.entry, predictor.architecture
+    judged = []
+    for radiograph, answer in zip(radiographs, answers, strict=True):
+        verdict = judge(radiograph, answer.mask_probability, predictor.gate)
+        judged.append(explain(radiograph, verdict, predictor))
+    seconds = time.perf_counter() - started
+    return [
+        Diagnosis(
+            radiograph=radiograph,
+            answer=answer,
+            verdict=verdict,
+            model=entry.name,
+            weights_sha256=entry.sha256,
+            unet_sha256=predictor.unet_entry.sha256,
+            threshold=entry.threshold if threshold is None else threshold,
+            geometry=(looks.stride, looks.offset, entry.input_size),
+            covid=predictor.covid,
+            cam=cam or entry.cam,
+            cam_scale=entry.cam_scale,
+            seconds=seconds,
+        )
+        for radiograph, answer, verdict in zip(radiographs, answers, judged, strict=True)
+    ]

@@ -1,0 +1,118 @@
+"""A loaded model that can be asked: one traced function, one film at a time."""
+
+import threading
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline import __version__
+from pipeline.inference.diagnosis import Answer
+from pipeline.models import registry
+from pipeline.models.graph import OUTPUTS, build_graph, head_of
+from pipeline.models.spec import ARCHITECTURES
+from pipeline.models.unet import build_unet
+
+
+class Predictor:
+    """The end-to-end graph of one classifier with its weights, safe to call from many threads.
+
+    `keras.Model.predict` is not thread-safe and retraces; here the graph is traced once for films
+    of every size, and a lock lets one film through at a time.
+    """
+
+    def __init__(self, name: str, folder: Path | None = None):
+        self.entry = registry.entry(name, folder)
+        self.unet_entry = registry.entry("unet", folder)
+        common = registry.read_registry(folder)
+        self.gate = common["gate"]
+        self.architecture = ARCHITECTURES[name]
+        self.unet, self.classifier = build_unet(), self.architecture.build()
+        self.unet.load_weights(self.unet_entry.checked_file())
+        self.classifier.load_weights(self.entry.checked_file())
+        layer = self.architecture.last_features
+        self.graph = build_graph(
+            self.unet,
+            self.classifier,
+            layer,
+            self.entry.input_size,
+            common["equalise_first"],
+            masked=self.architecture.masked,
+        )
+        self.covid = self.entry.labels.index("COVID")
+        self._head = head_of(self.classifier, layer)
+        self._lock = threading.Lock()
+        films = tf.TensorSpec((None, None, None, 1), tf.float32)
+        self._traced = tf.function(self._forward, input_signature=[films])
+        lungs = keras.Model(self.graph.input, self.graph.output["mask_probability"])
+        self._traced_lungs = tf.function(
+            lambda x: lungs(x, training=False), input_signature=[films]
+        )
+        self._traced_classifier = tf.function(
+            lambda x: self.classifier(x, training=False), input_signature=[films]
+        )
+
+    def __call__(self, film: np.ndarray) -> Answer:
+        """Ask the graph about one film, float32 (rows, columns) in 0..255."""
+        return self.many(film[None])[0]
+
+    def many(self, films: np.ndarray) -> list[Answer]:
+        """Ask about films of one size, float32 (film, rows, columns) in 0..255."""
+        with self._lock:
+            outputs = self._traced(tf.constant(films[..., None], tf.float32))
+        arrays = {name: value.numpy() for name, value in outputs.items()}
+        for name in OUTPUTS[:4]:
+            arrays[name] = arrays[name][..., 0]
+        return [Answer(**{k: v[i] for k, v in arrays.items()}) for i in range(len(films))]
+
+    def identity(self) -> dict:
+        """What a record of measurements names: model, hashes of the weights, version."""
+        return {
+            "model": self.entry.name,
+            "weights_sha256": self.entry.sha256,
+            "unet_sha256": self.unet_entry.sha256,
+            "version": __version__,
+        }
+
+    def find_lungs(self, film: np.ndarray) -> np.ndarray:
+        """The lung probability alone, float32 (size, size), of one film as in `__call__`."""
+        with self._lock:
+            probability = self._traced_lungs(tf.constant(film[None, ..., None], tf.float32))
+        return probability.numpy()[0, ..., 0]
+
+    def classify(self, equalised: np.ndarray) -> np.ndarray:
+        """COVID scores, float32 (film,), of what the classifier is shown behind the graph's mask.
+
+        ``equalised``: float32 (film, rows, columns), see the output ``equalised_film``.
+        """
+        with self._lock:
+            scores = self._traced_classifier(tf.constant(equalised[..., None], tf.float32))
+        return scores.numpy()[:, self.covid]
+
+    def _forward(self, films):
+        outputs = self.graph(films, training=False)
+        features = outputs["features"]
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            evidence = self._evidence(self._head(features, training=False)["probabilities"])
+        answer = outputs | {"gradient": tape.gradient(evidence, features)}
+        return answer | {"cells": self._cells(features)} if self.architecture.pooled else answer
+
+    def _cells(self, features):
+        """What the head says of each cell alone, beyond what it says of no activation at all."""
+        shape = tf.shape(features)
+        alone = tf.reshape(features, (-1, 1, 1, features.shape[-1]))
+        evidence = self._evidence(self._head(alone, training=False)["probabilities"])
+        nothing = self._head(tf.zeros_like(alone[:1]), training=False)["probabilities"]
+        beyond = tf.nn.relu(evidence - self._evidence(nothing))
+        return tf.reshape(beyond, shape[:3])
+
+    def _evidence(self, probabilities):
+        """-log(1 - p), with 1 - p summed from the others, exact where p rounds to 1."""
+        if probabilities.shape[-1] == 1:
+            others = 1.0 - probabilities[:, 0]
+        else:
+            columns = [i for i in range(probabilities.shape[-1]) if i != self.covid]
+            others = tf.reduce_sum(tf.gather(probabilities, columns, axis=-1), axis=-1)
+        return -tf.math.log(tf.maximum(others, 1e-30))

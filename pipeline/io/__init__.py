@@ -1,0 +1,1 @@
+"""Bytes to a `Radiograph`: every format, the limits of decoding, archives."""

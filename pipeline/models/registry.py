@@ -1,0 +1,150 @@
+"""What travels with the weights: files, hashes, labels, thresholds, input size, scores."""
+
+import csv
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.text.messages import Message
+
+ROOT = Path(__file__).resolve().parents[2]
+SPLIT = "split.csv"
+
+
+class WeightsError(RuntimeError):
+    """The weights are missing or are not those of the registry; ``message`` says which and what
+    to do."""
+
+    def __init__(self, code: str, **values):
+        self.message = Message(code, values)
+        super().__init__(self.message.sentence())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the registry.
+
+    ``threshold`` is the one that the app starts with, ``operating_points`` gives others by name,
+    ``temperature`` calibrates the score, see `pipeline.evaluation.calibration`; all three are
+    chosen on validation films. ``canary``: see `pipeline.serving.self_check`. ``training`` is shown
+    as it is.
+    """
+
+    name: str
+    file: Path
+    sha256: str
+    parameters: int
+    input_size: int
+    labels: tuple[str, ...] = ()
+    for_reading: bool = False
+    threshold: float | None = None
+    operating_points: dict | None = None
+    temperature: float = 1.0
+    cam: str = "gradcam"
+    cam_scale: dict | None = None
+    canary: float | None = None
+    training: dict | None = None
+
+    def is_available(self) -> bool:
+        """Whether the weights file is there (its hash is checked when it is loaded)."""
+        return self.file.is_file()
+
+    def checked_file(self) -> Path:
+        """The weights file, after its sha256 was compared. Raises WeightsError."""
+        if not self.file.is_file():
+            raise WeightsError("weights_missing", file=self.file.name)
+        if file_sha256(self.file) != self.sha256:
+            raise WeightsError("weights_differ", file=self.file.name)
+        return self.file
+
+
+def weights_folder() -> Path:
+    """``PULMOSCOPE_WEIGHTS``, or the repository's ``weights/``."""
+    return Path(os.environ.get("PULMOSCOPE_WEIGHTS") or ROOT / "weights")
+
+
+def read_json(path: Path) -> dict:
+    """Read a file of JSON, parsed anew only once it has changed: to be looked at, not altered.
+
+    Raises OSError or ValueError.
+    """
+    state = path.stat()
+    return _parsed(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=32)
+def _parsed(path: Path, _mtime: int, _size: int) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_registry(folder: Path | None = None) -> dict:
+    """Read ``registry.json`` as it is, see `read_json`. Raises WeightsError when there is none."""
+    path = (folder or weights_folder()) / "registry.json"
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise WeightsError("weights_registry", file=path.name) from error
+
+
+def entry(name: str, folder: Path | None = None) -> Entry:
+    """One model's entry. Raises WeightsError for a model that the registry does not name."""
+    folder = folder or weights_folder()
+    models = read_registry(folder)["models"]
+    if name not in models:
+        raise WeightsError("model_unknown", model=name, known=", ".join(sorted(models)))
+    values = dict(models[name])
+    values["file"] = folder / values["file"]
+    values["labels"] = tuple(values.get("labels", ()))
+    return Entry(name, **values)
+
+
+def classifiers(
+    folder: Path | None = None, every: bool = False, installed: bool = True
+) -> list[str]:
+    """Names of the classifiers for reading, or of ``every`` one.
+
+    ``installed``: only of those whose weights file is there.
+    """
+    folder = folder or weights_folder()
+    models = read_registry(folder)["models"]
+    names = [name for name, m in models.items() if m.get("labels") and (every or m["for_reading"])]
+    return [name for name in names if not installed or entry(name, folder).is_available()]
+
+
+def unseen_films(folder: Path | None = None) -> set[str]:
+    """Names of the database's films that no model was trained or tuned on."""
+    path = (folder or weights_folder()) / SPLIT
+    if not path.is_file():
+        return set()
+    with path.open(newline="", encoding="utf-8") as lines:
+        return {row["image"] for row in csv.DictReader(lines) if row["part"] == "test"}
+
+
+def gate_sha256(folder: Path | None = None) -> str:
+    """Hex sha256 of the quality gate's settings."""
+    gate = json.dumps(read_registry(folder)["gate"], sort_keys=True)
+    return hashlib.sha256(gate.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def main() -> int:
+    """Check every weights file against its hash; exit status 1 when one does not fit."""
+    try:
+        for name in read_registry()["models"]:
+            checked = entry(name)
+            print(f"{name}: {checked.checked_file().name}, {checked.parameters:,} parameters, ok")
+    except WeightsError as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

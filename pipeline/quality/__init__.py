@@ -1,0 +1,1 @@
+"""Is this a frontal chest radiograph that the models may score?"""

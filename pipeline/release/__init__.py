@@ -1,0 +1,1 @@
+"""From a run to shipped weights: publish, measure, describe, export."""

@@ -1,0 +1,81 @@
+"""The shipped graph for other programs: ``python -m pipeline export``.
+
+What is exported takes a raw film of any size, float32 (batch, rows, columns, 1) in 0..255, under
+the name ``film``, and gives ``mask_probability`` and ``mask`` (batch, size, size, 1) and
+``probabilities`` (batch, labels). The quality gate is not in it: who uses it must judge the mask.
+"""
+
+import json
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from pipeline.inference.predictor import Predictor
+from pipeline.layers.portable_resize import PortableResize
+from pipeline.models import registry
+from pipeline.models.graph import build_graph
+
+FORMATS = ("savedmodel", "onnx")
+OUTPUTS = ("mask_probability", "mask", "probabilities")
+OPSET = 17
+
+
+def export(model: str, form: str, path: Path) -> None:
+    """Write a model's graph; beside it ``path.json`` says what it is.
+
+    ``form``: "savedmodel" (a folder) or "onnx" (a file). Raises FileExistsError, and
+    RuntimeError where the packages for ONNX are not installed.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} is there already: name another place.")
+    predictor = Predictor(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if form == "onnx":
+        _write_onnx(predictor, path)
+    else:
+        chosen = {name: predictor.graph.output[name] for name in OUTPUTS}
+        graph = keras.Model(predictor.graph.input, chosen)
+        graph.export(path, format="tf_saved_model", verbose=False)
+    description = {
+        "model": model,
+        "weights_sha256": predictor.entry.sha256,
+        "unet_sha256": predictor.unet_entry.sha256,
+        "labels": predictor.entry.labels,
+        "threshold": predictor.entry.threshold,
+        "input": "film: float32 (batch, rows, columns, 1) in 0..255, bright is dense",
+        "outputs": OUTPUTS,
+        "note": "No quality gate is in the graph. Not for diagnostic use.",
+    }
+    path.with_name(path.name + ".json").write_text(json.dumps(description, indent=1) + "\n")
+
+
+def _write_onnx(predictor: Predictor, path: Path) -> None:
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise RuntimeError(
+            "ONNX needs packages that the app does not: pip install -r requirements-dev.txt"
+        ) from error
+    looks = predictor.architecture
+    graph = build_graph(
+        predictor.unet,
+        predictor.classifier,
+        looks.last_features,
+        predictor.entry.input_size,
+        registry.read_registry()["equalise_first"],
+        masked=looks.masked,
+        resize=PortableResize(predictor.entry.input_size, name="resize"),
+    )
+
+    def answer(film):
+        outputs = graph(film, training=False)
+        return {name: outputs[name] for name in OUTPUTS}
+
+    films = [tf.TensorSpec((None, None, None, 1), tf.float32, name="film")]
+    tf2onnx.convert.from_function(
+        tf.function(answer, input_signature=films),
+        input_signature=films,
+        opset=OPSET,
+        output_path=str(path),
+    )

@@ -1,0 +1,178 @@
+"""Put a run's best weights into ``weights/`` and describe them in ``registry.json``.
+
+    python -m pipeline.release.publish unet --data DIR
+    python -m pipeline.release.publish light --data DIR
+    python -m pipeline.release.publish gate --data DIR
+    python -m pipeline.release.publish cam --data DIR  every model's default heatmap method
+    python -m pipeline.release.publish card            tables of scores, in both READMEs
+
+Threshold, operating points, temperature, heatmap method and the gate are chosen on validation
+images; the gate also on pictures that are no chest radiograph, which ``python -m
+pipeline.data.negatives`` fetches. Scores are measured afterwards, on test images, by
+``python -m pipeline evaluate --part test``.
+"""
+
+import argparse
+import copy
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.data.negatives import FOLDER as PICTURES
+from pipeline.data.split import films_of
+from pipeline.evaluation.calibration import fit_temperature
+from pipeline.evaluation.curves import operating_thresholds
+from pipeline.evaluation.estimates import choose_threshold
+from pipeline.evaluation.gate import choosing_half, find_statistics, read_film
+from pipeline.evaluation.heatmaps import judge_heatmaps, rank_methods
+from pipeline.explain.gradcam import methods_for, raw_map
+from pipeline.inference.predictor import Predictor
+from pipeline.models import registry
+from pipeline.models.spec import ARCHITECTURES
+from pipeline.models.unet import build_unet
+from pipeline.quality.limits import open_gate, set_gate
+from pipeline.release.model_card import write_card
+from pipeline.serving import self_check
+from pipeline.training.fit import predictor_of
+from pipeline.training.recipe import RECIPES, load_recipe
+from pipeline.training.tasks import ClassificationTask
+
+CNN1_LABELS = ("COVID", "Normal", "Pneumonia")
+
+
+def release(name: str, run: Path, data: Path) -> None:
+    """Copy the run's best weights, and describe them."""
+    folder = registry.weights_folder()
+    description = _read(folder)
+    recipe = json.loads((run / "recipe.json").read_text())
+    history = json.loads((run / "history.json").read_text())
+    file = folder / f"{name}.weights.h5"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(run / "best.weights.h5", file)
+    architecture = ARCHITECTURES.get(name)
+    model = architecture.build() if architecture else build_unet()
+    entry = description["models"].setdefault(name, {})
+    entry |= {
+        "file": file.name,
+        "sha256": registry.file_sha256(file),
+        "parameters": model.count_params(),
+        "input_size": architecture.input_size if architecture else 256,
+        "training": {"recipe": recipe, "history": history},
+    }
+    if name != "unet":
+        entry["labels"] = ["COVID", "other"] if model.output.shape[-1] < 3 else list(CNN1_LABELS)
+        entry["for_reading"] = architecture.for_reading
+        entry.setdefault("cam", "hirescam")
+        entry.setdefault("cam_scale", dict.fromkeys(methods_for(architecture.pooled), 1.0))
+        entry["threshold"] = 0.5
+        _write(folder, description)
+        entry |= _decisions(name, data)
+        _write(folder, description)
+        entry["cam_scale"] = _scales(name, data)
+    _write(folder, description)
+    set_canaries(folder)
+
+
+def set_canaries(folder: Path) -> None:
+    """What each model says of the canary film, see `pipeline.serving.self_check`."""
+    description = _read(folder)
+    for model in registry.classifiers(every=True):
+        description["models"][model]["canary"] = round(self_check.score(Predictor(model)), 5)
+    _write(folder, description)
+
+
+def _decisions(name: str, data: Path) -> dict:
+    """Threshold, operating points and temperature: chosen on validation films, at full size."""
+    task = ClassificationTask(replace(load_recipe(RECIPES / f"{name}.py"), init=None), data)
+    entry = registry.entry(name)
+    task.model.load_weights(entry.checked_file())
+    scores = task.predict(predictor_of(task.model), "validation", entry.input_size)
+    truth = np.array([task.rows[i].target == "COVID" for i in task.chosen["validation"]])
+    decisions = {
+        "threshold": round(choose_threshold(truth, scores, *GOALS.get(name, GOALS["light"])), 4),
+        "operating_points": {
+            key: round(value, 4) for key, value in operating_thresholds(truth, scores).items()
+        },
+        "temperature": round(fit_temperature(truth, scores), 4),
+    }
+    print(decisions)
+    return decisions
+
+
+# Sensitivity and specificity that the threshold is to reach, or to miss by as little as it can.
+GOALS = {"light": (0.94, 0.96), "xception": (0.95, 0.986)}
+
+
+def fit_gate(data: Path, pictures: Path) -> None:
+    """Set the gate, which serves every model for reading, see `pipeline.quality.limits`."""
+    folder = registry.weights_folder()
+    description = _read(folder)
+    films = [film for film in films_of(data, "validation") if film.label]
+    choosing = choosing_half(films, pictures)
+    inside, outside = [], []
+    for model in registry.classifiers():
+        predictor = Predictor(model)
+        inside += find_statistics((read_film(film) for film in films), predictor)
+        outside += find_statistics((picture.pixels for picture in choosing), predictor)
+    description["gate"] = set_gate(inside, outside)
+    _write(folder, description)
+
+
+def _scales(name: str, data: Path) -> dict[str, float]:
+    """Where each method's colour scale ends: at the 90th percentile of its maps' maxima over COVID
+    films of the validation part that the model calls COVID."""
+    predictor = Predictor(name)
+    peaks = {method: [] for method in methods_for(predictor.architecture.pooled)}
+    covid = [film for film in films_of(data, "validation") if film.label == "COVID"]
+    for film in tqdm(covid, desc=f"{name}: maps"):
+        answer = predictor(read_film(film))
+        if answer.probabilities[predictor.covid] >= predictor.entry.threshold:
+            for method, values in peaks.items():
+                values.append(float(raw_map(method, answer).max()))
+    return {m: float(np.percentile(v, 90)) if v else 1.0 for m, v in peaks.items()}
+
+
+def choose_cam(data: Path, models: list[str] | None = None) -> None:
+    """Make the method that wins on validation films each model's default, see `rank_methods`."""
+    folder = registry.weights_folder()
+    for model in models or registry.classifiers():
+        ranked = rank_methods(judge_heatmaps(data, model, "validation"))
+        print(model, ranked)
+        description = _read(folder)
+        description["models"][model]["cam"] = ranked[0]
+        _write(folder, description)
+
+
+def _read(folder: Path) -> dict:
+    if (folder / "registry.json").is_file():
+        return copy.deepcopy(registry.read_registry(folder))
+    return {"equalise_first": True, "gate": open_gate(), "models": {}}
+
+
+def _write(folder: Path, description: dict) -> None:
+    (folder / "registry.json").write_text(json.dumps(description, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["unet", *ARCHITECTURES, "gate", "cam", "card"])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--model", action="append", help="for cam: not every model, but this one")
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help="for gate, see not_chest")
+    arguments = parser.parse_args()
+    if arguments.what == "card":
+        write_card()
+    elif arguments.data is None:
+        parser.error("--data is needed")
+    elif arguments.what == "gate":
+        fit_gate(arguments.data, arguments.pictures)
+    elif arguments.what == "cam":
+        choose_cam(arguments.data, arguments.model)
+    else:
+        run = arguments.run or Path("runs") / arguments.what
+        release(arguments.what, run, arguments.data)

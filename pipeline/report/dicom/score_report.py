@@ -1,0 +1,175 @@
+"""The score of one answer as a DICOM measurement report: Comprehensive SR by TID 1500.
+
+The score is no probability of disease, and no standard code says what it is: its names come from
+a coding scheme of our own, 99PULMOSCOPE, which the report identifies.
+"""
+
+import highdicom
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.seg import Segmentation
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    ReferencedSegmentationFrame,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    SourceImageForSegmentation,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from pipeline.inference.diagnosis import Diagnosis
+from pipeline.report.provenance import origin
+
+SCHEME = "99PULMOSCOPE"
+DEVICE_UID = "2.25.229087305404126217430158930124876113157"  # of the program, for all its reports
+DISCLAIMER = (
+    "Not for diagnostic use. A research demonstration: no decision may rest on it. The score "
+    "orders films by how much they resemble COVID-19 films; it is no probability of disease."
+)
+
+
+def score_report(
+    header: Dataset, diagnosis: Diagnosis, lungs: Segmentation | None, **series
+) -> ComprehensiveSR:
+    """The report on one answer, unverified.
+
+    ``header``: see `read_source`; ``lungs``: the segmentation that the lung area is measured on;
+    ``series``: identifiers and descriptions of the new series.
+    """
+    groups = [_score_group(header, diagnosis)]
+    if lungs is not None:
+        groups.append(_lung_group(header, diagnosis, lungs))
+    content = MeasurementReport(
+        observation_context=_observer(),
+        procedure_reported=CodedConcept("399208008", "SCT", "Plain chest X-ray"),
+        imaging_measurements=groups,
+    )
+    scheme = CodingSchemeIdentificationItem(
+        SCHEME, name="Pulmoscope", responsible_organization="Pulmoscope"
+    )
+    return ComprehensiveSR(
+        evidence=[header] if lungs is None else [header, lungs],
+        content=content[0],
+        is_complete=True,
+        is_verified=False,
+        coding_schemes=[scheme],
+        **series,
+    )
+
+
+def _own(code: str, meaning: str) -> CodedConcept:
+    return CodedConcept(code, SCHEME, meaning)
+
+
+def _observer() -> ObservationContext:
+    return ObservationContext(
+        observer_device_context=ObserverContext(
+            observer_type=codes.DCM.Device,
+            observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+                uid=DEVICE_UID, name="Pulmoscope", manufacturer_name="Pulmoscope"
+            ),
+        )
+    )
+
+
+def _algorithm(name: str, version: str, **parameters) -> AlgorithmIdentification:
+    return AlgorithmIdentification(
+        name=name,
+        version=version,
+        parameters=[f"{key}={value}" for key, value in parameters.items()],
+    )
+
+
+def _score_group(header: Dataset, diagnosis: Diagnosis) -> MeasurementsAndQualitativeEvaluations:
+    """Score, threshold and which side of it, or that the score is withheld and why (TID 1501)."""
+    file_sha256, repairs = origin(diagnosis)
+    parameters = {"cam": diagnosis.cam, "film_sha256": file_sha256}
+    if repairs:
+        parameters["film_repairs"] = "+".join(repairs)
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(highdicom.UID(), "Pulmoscope COVID score"),
+        algorithm_id=_algorithm(
+            f"Pulmoscope {diagnosis.model}",
+            diagnosis.version,
+            weights_sha256=diagnosis.weights_sha256,
+            unet_sha256=diagnosis.unet_sha256,
+            **parameters,
+        ),
+        finding_sites=[FindingSite(codes.SCT.Lung)],
+        measurements=_measurements(diagnosis),
+        qualitative_evaluations=[_result(diagnosis)],
+        source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)],
+    )
+    sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
+    why = _own("reason", "Reason for withholding the score")
+    texts = [(why, sentence) for sentence in sentences]
+    for name, text in [*texts, (codes.DCM.Comment, DISCLAIMER)]:
+        group[0].ContentSequence.append(
+            TextContentItem(name, text, RelationshipTypeValues.CONTAINS)
+        )
+    return group
+
+
+def _measurements(diagnosis: Diagnosis) -> list[Measurement] | None:
+    if not diagnosis.verdict.may_score:
+        return None
+    values = {
+        ("covid-score", "COVID score, 0 to 1"): diagnosis.score,
+        ("threshold", "Threshold of the COVID score"): diagnosis.threshold,
+    }
+    return [
+        Measurement(_own(*name), round(value, 6), codes.UCUM.NoUnits)
+        for name, value in values.items()
+    ]
+
+
+def _result(diagnosis: Diagnosis) -> QualitativeEvaluation:
+    values = {
+        None: _own("withheld", "Score withheld"),
+        True: _own("at-or-above", "Score at or above the threshold"),
+        False: _own("below", "Score below the threshold"),
+    }
+    return QualitativeEvaluation(_own("result", "Result"), values[diagnosis.positive])
+
+
+def _lung_group(
+    header: Dataset, diagnosis: Diagnosis, lungs: Segmentation
+) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    """Share of the film that the segment covers (TID 1410)."""
+    area = Measurement(
+        _own("lung-area", "Lung area over area of the film"),
+        round(diagnosis.lung_area_fraction, 6),
+        codes.UCUM.NoUnits,
+    )
+    segment = ReferencedSegmentationFrame(
+        sop_class_uid=lungs.SOPClassUID,
+        sop_instance_uid=lungs.SOPInstanceUID,
+        frame_number=1,
+        segment_number=1,
+        source_image=SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID),
+    )
+    # highdicom writes both numbers, PS3.3 C.18.4 allows one.
+    del segment[0].ReferencedSOPSequence[0].ReferencedFrameNumber
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(highdicom.UID(), "Pulmoscope lungs"),
+        referenced_segment=segment,
+        algorithm_id=_algorithm(
+            "Pulmoscope U-Net", diagnosis.version, weights_sha256=diagnosis.unet_sha256
+        ),
+        finding_category=codes.cid7150.AnatomicalStructure,
+        finding_type=codes.SCT.Lung,
+        measurements=[area],
+    )

@@ -1,0 +1,91 @@
+"""The DICOM file that was read, as far as the objects that are derived from it need it.
+
+Here, and nowhere else outside `pipeline.io`, identity tags are read: objects that go back
+to the archive belong to the patient and the study of the film, so they name both. Nothing of this
+reaches a `Diagnosis`, a page, a PDF or a log.
+"""
+
+import io
+
+import pydicom
+from pydicom import DataElement, Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.valuerep import validate_value
+
+from pipeline.text.messages import Message
+
+REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+# Patient and General Study modules, PS3.3 C.7.1.1 and C.7.2.1: type 2, empty where unknown.
+PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
+STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
+# Copied where the film has them.
+OPTIONAL = (
+    "IssuerOfPatientID",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "StudyDescription",
+    "Modality",
+    "PatientOrientation",
+    "BodyPartExamined",
+    "BurnedInAnnotation",
+    "FrameOfReferenceUID",
+    "PositionReferenceIndicator",
+    "PixelSpacing",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
+
+
+class NotExportable(ValueError):
+    """Why no DICOM objects can be made; ``message`` holds code and sentence."""
+
+    def __init__(self, code: str):
+        self.message = Message(code)
+        super().__init__(self.message.sentence())
+
+
+def read_source(data: bytes) -> Dataset:
+    """The elements of a DICOM film that derived objects copy, and no pixels.
+
+    Text is decoded and will be written as UTF-8. An element whose value the standard does not allow
+    is left out: archives refuse objects over a date that a film has carried for years. Position and
+    orientation in space are not among the elements: a projection has none.
+
+    Raises NotExportable where the film names no study, series or instance to refer to.
+    """
+    film = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
+    header = Dataset()
+    for keyword in REFERENCE:
+        value = str(film.get(keyword, "") or "").strip()
+        if not value:
+            raise NotExportable("dicom_no_reference")
+        setattr(header, keyword, value)
+    header.Rows, header.Columns = int(film.Rows), int(film.Columns)
+    header.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in PATIENT + STUDY:
+        _copy(film, header, keyword)
+        if keyword not in header:
+            setattr(header, keyword, None)
+    if header.PatientSex not in ("M", "F", "O"):
+        header.PatientSex = None
+    for keyword in OPTIONAL:
+        _copy(film, header, keyword)
+    return header
+
+
+def _copy(film: Dataset, header: Dataset, keyword: str) -> None:
+    """Copy an element, unless it is missing, empty or against its value representation."""
+    tag, kind = tag_for_keyword(keyword), dictionary_VR(keyword)
+    try:
+        value = film.get(keyword)
+        if value is None or value == "":
+            return
+        parts = list(value) if isinstance(value, pydicom.multival.MultiValue) else [value]
+        # A name is decoded here; its bytes would keep the film's character set.
+        parts = [str(part) if kind == "PN" else part for part in parts]
+        for part in parts:
+            validate_value(kind, part, pydicom.config.RAISE)
+    except (ValueError, TypeError, AttributeError, LookupError):
+        return
+    header.add(DataElement(tag, kind, parts if len(parts) > 1 else parts[0]))

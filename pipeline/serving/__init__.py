@@ -1,0 +1,1 @@
+"""What a server needs: queue, work list, self-check, telemetry, settings."""

@@ -1,0 +1,43 @@
+"""Numbers, dates and percentages as a reader's language writes them."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from babel.dates import format_date, format_time
+from babel.numbers import format_decimal, format_percent
+
+from pipeline.text.messages import Message
+
+
+def percent(value: float, language: str, digits: int = 0) -> str:
+    """0.954 -> "95%" or "95 %"."""
+    pattern = "0." + "0" * digits + "%" if digits else "0%"
+    if language == "fr":
+        pattern = pattern.replace("%", "\u202f%")
+    return format_percent(value, format=pattern, locale=language)
+
+
+def sentence(reason: Message, translate: Callable[[str], str], language: str) -> str:
+    """A reason, with its percentages as the language writes them."""
+
+    def written(value):
+        found = isinstance(value, str) and re.fullmatch(r"(-?\d+)(\.\d)?%", value)
+        return percent(float(value[:-1]) / 100, language, int(bool(found[2]))) if found else value
+
+    values = {key: written(value) for key, value in reason.values.items()}
+    return Message(reason.code, values).sentence(translate)
+
+
+def number(value: float, language: str, digits: int = 2) -> str:
+    """A number with the language's decimal sign and grouping."""
+    pattern = "#,##0." + "0" * digits if digits else "#,##0"
+    return format_decimal(value, format=pattern, locale=language)
+
+
+def date_and_time(when: datetime, language: str) -> str:
+    """Date in words and the time to the minute, with its offset from UTC where ``when`` has one."""
+    zone = when.strftime("%z")
+    zone = f" UTC{zone[:3]}:{zone[3:]}" if zone else ""
+    date = format_date(when, "long", locale=language)
+    return f"{date}, {format_time(when.time(), 'HH:mm', locale=language)}{zone}"

@@ -1,1 +1,0 @@
-"""One configuration per model; `python -m pipeline train NAME` runs NAME.py."""

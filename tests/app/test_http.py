@@ -1,0 +1,282 @@
+"""The HTTP interface: the same answers, the same sentences, the same queue."""
+
+import hashlib
+import tempfile
+import threading
+import time
+from functools import partial
+
+import anyio
+import cv2
+import httpx
+import numpy as np
+import pytest
+from anyio import CapacityLimiter
+from fastapi.testclient import TestClient
+from joserfc import jwt
+from joserfc.jwk import KeySet, RSAKey
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from app.http import api as interface
+from app.http import auth
+from app.session import cases
+from pipeline.inference.diagnose import diagnose_bytes
+from pipeline.models import registry
+from pipeline.serving import self_check
+from pipeline.serving.queue import InferenceQueue, Models, NoAnswer, Service
+
+
+@pytest.fixture
+def service(predictor, monkeypatch) -> Service:
+    made = Service(Models(lambda _name: predictor), InferenceQueue())
+    monkeypatch.setattr(interface, "service", lambda: made)
+    yield made
+    made.queue.stop()
+
+
+@pytest.fixture
+def client(service) -> TestClient:
+    return TestClient(interface.api)
+
+
+def test_the_answer_is_the_command_lines(client, clear_png, predictor):
+    answer = client.post("/diagnose", content=clear_png)
+    assert answer.status_code == 200
+    said, alone = answer.json(), diagnose_bytes(clear_png, predictor).as_dict()
+    for key in ("sha256", "status", "model", "weights_sha256", "threshold", "positive"):
+        assert said[key] == alone[key], key
+    assert said["covid_probability"] == pytest.approx(alone["covid_probability"], abs=1e-5)
+    assert said["note"] == "Not for diagnostic use."
+
+
+def test_a_threshold_of_ones_own(client, clear_png):
+    said = client.post("/diagnose?threshold=0", content=clear_png).json()
+    assert said["threshold"] == 0
+    assert said["positive"] is True
+    assert client.post("/diagnose?threshold=2", content=clear_png).status_code == 422
+
+
+def test_a_withheld_score_says_why(client, films):
+    inverted = cv2.imencode(".png", films["inverted"][0])[1].tobytes()
+    said = client.post("/diagnose", content=inverted).json()
+    assert said["status"] == "abstained"
+    assert said["reasons"] == ["inverted"]
+    assert said["sentences"][0].startswith("The film is inverted")
+    assert said["covid_probability"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"", "empty"), (b"no film", "not_an_image"), (b"\x89PNG", "not_an_image")],
+)
+def test_what_is_no_film_is_a_sentence(client, content, code):
+    answer = client.post("/diagnose", content=content)
+    assert answer.status_code == 400
+    assert answer.json()["status"] == "error"
+    assert answer.json()["reasons"] == [code]
+    assert answer.json()["sentences"][0].endswith(".")
+    assert answer.json()["sha256"] == (hashlib.sha256(content).hexdigest() if content else None)
+
+
+def test_a_model_that_is_not_there(client, clear_png):
+    answer = client.post("/diagnose?model=resnet", content=clear_png)
+    assert answer.status_code == 404
+    assert answer.json()["reasons"] == ["model_unknown"]
+
+
+def test_a_model_whose_weights_are_missing(client, clear_png, monkeypatch, tmp_path):
+    kept = ("registry.json", "unet.weights.h5", "light.weights.h5")
+    for name in kept:
+        (tmp_path / name).symlink_to(registry.weights_folder() / name)
+    monkeypatch.setenv("PULMOSCOPE_WEIGHTS", str(tmp_path))
+    answer = client.post("/diagnose?model=xception", content=clear_png)
+    assert answer.status_code == 503
+    assert answer.json()["reasons"] == ["weights_missing"]
+    assert "xception.weights.h5" in answer.json()["sentences"][0]
+
+
+def test_too_much_is_refused_before_it_is_read(client, monkeypatch):
+    monkeypatch.setattr(interface.config, "get_option", lambda _name: 1)
+    answer = client.post("/diagnose", content=b"\0" * (1024 * 1024 + 1))
+    assert answer.status_code == 413
+    assert answer.json()["reasons"] == ["upload_large"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NoAnswer("queue_full", count=64), 429),
+        (NoAnswer("queue_patience", seconds=120), 503),
+        (NoAnswer("stopping"), 503),
+        (registry.WeightsError("weights_missing", file="light.weights.h5"), 503),
+    ],
+)
+def test_nobody_can_answer(client, service, clear_png, monkeypatch, error, status):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(service, "submit", refuse)
+    answer = client.post("/diagnose", content=clear_png)
+    assert answer.status_code == status
+    assert answer.json()["reasons"] == [error.message.code]
+
+
+def test_health_answers_while_films_wait_and_too_many_are_refused(service, monkeypatch):
+    places = CapacityLimiter(60)
+    monkeypatch.setattr(interface, "PLACES", places)
+    monkeypatch.setattr(interface.canary, "state", lambda *_: "ok")
+    go = threading.Event()
+
+    def wait(*_):
+        go.wait(60)
+        raise NoAnswer("stopping")
+
+    monkeypatch.setattr(interface, "read_radiograph", wait)
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(interface.api)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://pulmoscope") as asker,
+            anyio.create_task_group() as tasks,
+        ):
+            for _i in range(places.total_tokens):  # the shared pool has 40 threads
+                tasks.start_soon(partial(asker.post, "/diagnose", content=b"film"))
+            try:
+                with anyio.fail_after(30):
+                    while places.available_tokens:
+                        await anyio.sleep(0.01)
+                    assert (await asker.get("/health")).status_code == 200
+                    refused = await asker.post("/diagnose", content=b"film")
+            finally:
+                go.set()
+            assert refused.status_code == 429
+            assert refused.json()["reasons"] == ["queue_full"]
+
+    anyio.run(ask)
+
+
+def test_openapi_describes_it_and_its_page_loads_nothing_from_outside(client):
+    described = client.get("/openapi.json").json()
+    operation = described["paths"]["/diagnose"]["post"]
+    assert set(operation["responses"]) >= {"200", "400", "401", "404", "413", "429", "503"}
+    assert "application/octet-stream" in operation["requestBody"]["content"]
+    page = client.get("/docs").text
+    assert "https://" not in page
+    assert "swagger-ui" in page
+
+
+def test_health_is_green_only_with_the_golden_answer(client, service, predictor, monkeypatch):
+    monkeypatch.setattr(self_check, "_states", {})
+    service.models.prepare("light").result(60)
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "models": {"light": "ok"}})
+    monkeypatch.setattr(self_check, "_states", {})
+    monkeypatch.setattr(self_check, "score", lambda _predictor: 0.9)
+    answer = client.get("/health")
+    assert answer.status_code == 503
+    assert "gets 0.9000 instead of" in answer.json()["models"]["light"]
+
+
+def test_health_waits_for_the_model(monkeypatch):
+    forever = Models(lambda _name: time.sleep(5))
+    monkeypatch.setattr(interface, "service", lambda: Service(forever, InferenceQueue()))
+    answer = TestClient(interface.api).get("/health")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "models": {"light": "loading"}}
+
+
+def test_every_released_model_has_a_canary():
+    models = registry.read_registry()["models"]
+    for name in registry.classifiers():
+        assert 0 <= models[name]["canary"] <= 1
+
+
+ISSUER, CLIENT = "https://provider.example", "pulmoscope"
+
+
+@pytest.fixture
+def provider(monkeypatch) -> RSAKey:
+    """A provider of which the server knows the public key alone."""
+    key = RSAKey.generate_key(2048, {"kid": "1"})
+    secrets = {"auth": {"client_id": CLIENT, "server_metadata_url": f"{ISSUER}/about"}}
+    public = KeySet([key]).as_dict(private=False)
+    answers = {
+        f"{ISSUER}/about": {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"},
+        f"{ISSUER}/keys": public,
+    }
+    monkeypatch.setenv("PULMOSCOPE_SIGN_IN", "1")
+    monkeypatch.setattr(auth, "_fetch", answers.__getitem__)
+    monkeypatch.setattr(auth.st, "secrets", secrets)
+    return key
+
+
+def token(key: RSAKey, **changes) -> str:
+    claims = {"iss": ISSUER, "aud": CLIENT, "sub": "reader", "exp": int(time.time()) + 60}
+    return jwt.encode({"alg": "RS256", "kid": "1"}, claims | changes, key)
+
+
+def ask_with(client, clear_png, value: str | None) -> int:
+    headers = {} if value is None else {"Authorization": value}
+    return client.post("/diagnose", content=clear_png, headers=headers).status_code
+
+
+def test_a_signed_token_opens_the_interface(client, clear_png, provider):
+    assert ask_with(client, clear_png, f"Bearer {token(provider)}") == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"iss": "https://other.example"}, {"aud": "other"}, {"exp": 1}],
+    ids=["issuer", "audience", "expired"],
+)
+def test_a_token_for_something_else_does_not(client, clear_png, provider, changes):
+    assert ask_with(client, clear_png, f"Bearer {token(provider, **changes)}") == 401
+
+
+def test_nor_does_a_token_of_another_key_or_none(client, clear_png, provider):
+    stranger = RSAKey.generate_key(2048, {"kid": "1"})
+    unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyZWFkZXIifQ."
+    for value in (None, "", "Bearer", "Basic x", f"Bearer {token(stranger)}", f"Bearer {unsigned}"):
+        assert ask_with(client, clear_png, value) == 401
+    answer = client.post("/diagnose", content=clear_png)
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.json()["reasons"] == ["token_needed"]
+
+
+def test_films_of_other_programs_share_passes(client, predictor, service):
+    """Four films at once get the answers that each gets alone."""
+    drawn = np.random.default_rng(7).integers(0, 255, (4, 96, 96), np.uint8)
+    coded = [cv2.imencode(".png", film)[1].tobytes() for film in drawn]
+    gate = service.models.prepare("light")
+    tickets = [
+        service.queue.submit(f"{n}", interface.read_radiograph(data), gate)
+        for n, data in enumerate(coded)
+    ]
+    for ticket, data in zip(tickets, coded, strict=True):
+        assert ticket.wait(60)
+        alone = diagnose_bytes(data, predictor)
+        assert ticket.result().score == pytest.approx(alone.score, abs=1e-5)
+        assert ticket.result().status == alone.status
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_upload_is_never_spooled_to_disk(monkeypatch):
+    """Streamlit's uploads are multipart forms, which Starlette puts into temporary files."""
+
+    async def take(request):
+        form = await request.form()
+        return PlainTextResponse(str(len(await form["file"].read())))
+
+    def refuse(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    films = TestClient(Starlette(routes=[Route("/", take, methods=["POST"])]))
+    film = b"\0" * 5_000_000
+    assert cases.MultiPartParser.spool_max_size > 64 * 2**20
+    assert films.post("/", files={"file": ("film.dcm", film)}).text == "5000000"
+    monkeypatch.setattr(cases.MultiPartParser, "spool_max_size", 2**20)
+    with pytest.raises(OSError, match="no space left"):  # so that this test can fail
+        films.post("/", files={"file": ("film.dcm", film)})

@@ -1,0 +1,185 @@
+"""The command line is a contract: fields, pictures, exit status."""
+
+import hashlib
+import json
+
+import cv2
+import numpy as np
+import pytest
+from tests.drawn import make_database
+
+from pipeline.cli.main import main
+from pipeline.evaluation.evaluate import evaluate
+
+FIELDS = {
+    "file",
+    "sha256",
+    "status",
+    "reasons",
+    "model",
+    "weights_sha256",
+    "covid_probability",
+    "threshold",
+    "positive",
+    "lung_area_fraction",
+    "seconds",
+}
+
+
+@pytest.fixture
+def folder(tmp_path, films):
+    for name in ("clear", "inverted"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), films[name][0])
+    (tmp_path / "text.png").write_text("not a picture")
+    return tmp_path
+
+
+def run_json(capsys, *arguments) -> tuple[int, list[dict]]:
+    status = main(["diagnose", *map(str, arguments), "--format", "json"])
+    return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_one_json_object_per_file_and_bad_files_stop_nothing(folder, capsys):
+    paths = [
+        folder / "text.png",
+        folder / "clear.png",
+        folder / "none.png",
+        folder / "inverted.png",
+    ]
+    status, records = run_json(capsys, *paths)
+    assert status == 1
+    assert [r["status"] for r in records] == ["error", "ok", "error", "abstained"]
+    assert all(r.keys() >= FIELDS for r in records)
+    assert [r["file"] for r in records] == [str(p) for p in paths]
+    bad, good, missing, inverted = records
+    assert bad["reasons"] == ["not_an_image"]
+    assert bad["sha256"] == hashlib.sha256(b"not a picture").hexdigest()
+    assert missing["sha256"] is None
+    assert missing["reasons"] == ["unreadable_path"]
+    assert inverted["reasons"] == ["inverted"]
+    assert inverted["covid_probability"] is inverted["positive"] is None
+    assert 0 <= good["covid_probability"] <= 1
+    assert good["positive"] == (good["covid_probability"] >= good["threshold"])
+    assert 0.1 < good["lung_area_fraction"] < 0.5
+    assert good["sha256"] == hashlib.sha256((folder / "clear.png").read_bytes()).hexdigest()
+
+
+def test_exit_status_and_threshold(folder, capsys):
+    status, (record,) = run_json(capsys, folder / "clear.png", "--threshold", "0")
+    assert (status, record["positive"], record["threshold"]) == (0, True, 0)
+    assert run_json(capsys, folder / "inverted.png")[0] == 0
+    for wrong in (["--threshold", "2"], ["--cam", "none"], ["--model", "vgg"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["diagnose", str(folder / "clear.png"), *wrong])
+        assert stop.value.code == 2
+    film = str(folder / "clear.png")
+    assert main(["diagnose", film, "--out", film]) == 2  # a file, where a folder must be made
+
+
+def test_text_says_it_in_words(folder, capsys):
+    main(["diagnose", str(folder / "clear.png"), str(folder / "inverted.png")])
+    good, refused = capsys.readouterr().out.splitlines()
+    assert "Not for diagnostic use." in good
+    assert "threshold" in good
+    assert "no score. The film is inverted" in refused
+
+
+@pytest.mark.parametrize("cam", ["gradcam", "layercam"])
+def test_pictures(folder, films, capsys, cam):
+    out = folder / "out"
+    run_json(capsys, folder / "clear.png", "--out", out, "--cam", cam)
+    film = films["clear"][0]
+    mask = cv2.imread(str(out / "clear.mask.png"), cv2.IMREAD_UNCHANGED)
+    assert mask.shape == film.shape
+    assert set(np.unique(mask)) == {0, 255}
+    heatmap = np.load(out / "clear.heatmap.npy")
+    assert (heatmap.dtype, heatmap.shape) == (np.float32, film.shape)
+    assert heatmap.min() >= 0
+    assert cv2.imread(str(out / "clear.overlay.png")).shape == (*film.shape, 3)
+
+
+def test_files_of_one_name_do_not_overwrite_each_other(folder, films, capsys):
+    other = folder / "other"
+    other.mkdir()
+    cv2.imwrite(str(other / "clear.png"), films["rotated"][0])
+    out = folder / "both"
+    run_json(capsys, folder / "clear.png", other / "clear.png", "--out", out)
+    assert len(list(out.glob("*.mask.png"))) == 2
+
+
+def test_unknown_weights_are_a_sentence(folder, capsys, monkeypatch):
+    monkeypatch.setenv("PULMOSCOPE_WEIGHTS", str(folder))
+    assert main(["diagnose", str(folder / "clear.png")]) == 2
+    assert "registry.json, is missing or damaged" in capsys.readouterr().err
+
+
+def test_evaluate_writes_what_it_promises(tmp_path, films):
+    result = evaluate(make_database(tmp_path, films, per_class=4))
+    assert result["n"] == 16
+    for name in ("auc", "accuracy", "sensitivity", "specificity"):
+        assert {"value", "low", "high", "n"} <= result[name].keys()
+    assert sum(result["confusion"].values()) == 16
+    assert {"brier", "ece", "threshold", "gated", "abstained", "by_source"} <= result.keys()
+    assert result["segmentation"]["n"] == 8
+    assert result["segmentation"]["dice"]["value"] > 0.6
+    by_class = result["segmentation_by_class"]
+    assert sum(row["n"] for row in by_class.values()) == 8
+    weighted = result["segmentation_as_database"]["dice"]["value"]
+    dice = [row["dice"]["value"] for row in by_class.values()]
+    assert min(dice) <= weighted <= max(dice)
+    assert result["gated"]["n"] == 16 - round(result["abstained"]["value"] * 16)
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_evaluate_lists_what_it_cannot_read(tmp_path, films):
+    root = make_database(tmp_path, films, per_class=2)
+    bad = root / "COVID-19_Radiography_Dataset" / "COVID" / "images" / "bad.png"
+    bad.write_bytes(b"nothing")
+    result = evaluate(root)
+    assert [u["file"] for u in result["unreadable"]] == ["bad.png"]
+    assert result["n"] == 8
+
+
+@pytest.mark.data
+def test_real_films_are_read_and_their_lungs_found(data, predictor):
+    """A sample of the database: the U-Net agrees with its masks, the gate lets films pass."""
+    from pipeline.data.database import read_database
+    from pipeline.evaluation.evaluate import score_films
+
+    sample = [f for f in read_database(data) if f.mask and f.label == "Normal"][::40]
+    scored = list(score_films(sample, predictor, []))
+    assert np.mean([s.agreement["dice"] for s in scored]) > 0.95
+    assert np.mean([not s.reasons for s in scored]) > 0.9
+
+
+def test_explore_counts_what_is_there(tmp_path, films, capsys):
+    root = make_database(tmp_path, films, per_class=3)
+    table = root / "COVID-19_Radiography_Dataset" / "all_21165.metadata.csv"
+    rows = ["FILE NAME,FORMAT,SIZE,URL", "COVID-1,PNG,1*1,https://eurorad.org"]
+    rows += [f"NORMAL-{i},PNG,1*1,https://www.kaggle.com/c/rsna-pneumonia/" for i in range(2)]
+    table.write_text("\n".join(rows))
+    assert main(["explore", "--data", str(root)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["films"] == sum(result["split"].values()) == 12
+    assert result["whole"] == {"COVID": {"eurorad": 1}, "Normal": {"rsna": 2}}
+    covid = result["sets"]["COVID"]
+    assert covid["sources"] == {"bimcv": 3}
+    assert covid["with_lung_mask"] == 2
+    assert sum(covid["brightness"]["counts"]) == 3
+    assert all(sum(v) == pytest.approx(1, abs=1e-3) for v in covid["levels"].values())
+    dark, _, bright = (film["brightness"] for film in covid["examples"])
+    assert dark <= bright
+    even = np.linspace(0, 1, 65)[1:]
+    assert np.abs(np.cumsum(covid["levels"]["equalised"]) - even).max() < 0.2
+
+
+def test_bench_reports_ratios(monkeypatch, tmp_path, capsys):
+    from pipeline.cli import bench
+
+    monkeypatch.setattr(bench, "_server", dict)
+    monkeypatch.setattr(bench, "_training", lambda name: {})
+    monkeypatch.setattr(bench, "_median_ms", lambda call, repeats=9: (call(), 1.0)[1])
+    assert main(["bench", "--json", str(tmp_path / "bench.json")]) == 0
+    result = json.loads((tmp_path / "bench.json").read_text())
+    assert {"times_faster_per_film", "times_faster_whole_batch"} <= result["hist_norm"].keys()
+    assert result["models"]["light"]["times_cheaper_than_a_second_pass"] > 0

@@ -1,0 +1,309 @@
+"""DICOM objects of a case: what they say, what they lie over, what validators say of them."""
+
+import io
+import shutil
+import subprocess
+import zipfile
+from dataclasses import replace
+
+import cv2
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from highdicom.sr import MeasurementReport
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
+from tests.report.test_report import WHEN, WITHHELD, answer_on, page_text
+
+from pipeline.inference.diagnosis import Diagnosis
+from pipeline.io.radiograph import read_radiograph
+from pipeline.report.dicom.objects import NotExportable, dicom_objects, dicom_zip
+from pipeline.report.pdf import case_pdf
+from pipeline.report.provenance import UNDO
+from pipeline.report.record import case_json
+
+NAMES = ("lungs.seg.dcm", "heatmap.pm.dcm", "heatmap.sc.dcm", "score.sr.dcm")
+
+
+def source(film: np.ndarray, **tags) -> bytes:
+    """A DX film of 12 bits, higher than wide."""
+    dataset = pydicom.Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = "1.2.3.4", "1.2.3"
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.StudyInstanceUID, dataset.StudyID, dataset.AccessionNumber = "1.2", "S7", "A8"
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.PatientName, dataset.PatientID, dataset.PatientSex = "Müller^Zoë", "P9", "F"
+    dataset.PatientBirthDate, dataset.StudyDate, dataset.StudyTime = "19500101", "20260309", "1405"
+    dataset.ReferringPhysicianName = ""
+    dataset.Modality, dataset.PhotometricInterpretation = "DX", "MONOCHROME2"
+    dataset.PatientOrientation = ["L", "F"]
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.Rows, dataset.Columns = film.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelData = (film.astype("<u2") * 16).tobytes()
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+        if value is None:
+            delattr(dataset, name)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def film_and_lungs(films) -> tuple[np.ndarray, np.ndarray]:
+    """Cut unevenly, so that a turn or a mirror is seen."""
+    film, lungs = films["opacities"]
+    return film[:500, :420], lungs[:500, :420]
+
+
+def read_by_model(data: bytes, lungs: np.ndarray) -> Diagnosis:
+    return answer_on(read_radiograph(data), lungs)
+
+
+@pytest.fixture(scope="module")
+def case(film_and_lungs) -> tuple[bytes, Diagnosis]:
+    film, lungs = film_and_lungs
+    data = source(film)
+    return data, read_by_model(data, lungs)
+
+
+@pytest.fixture(scope="module")
+def files(case) -> dict[str, bytes]:
+    return dicom_objects(*case)
+
+
+@pytest.fixture(scope="module")
+def objects(files) -> dict[str, pydicom.Dataset]:
+    return {name: pydicom.dcmread(io.BytesIO(data)) for name, data in files.items()}
+
+
+def report_of(data: bytes) -> MeasurementReport:
+    return MeasurementReport.from_sequence(highdicom.sr.srread(io.BytesIO(data)).content)
+
+
+def texts(data: bytes) -> list[str]:
+    """Texts of the report's first group, those about the score."""
+    group = report_of(data).get_image_measurement_groups()[0][0]
+    return [str(i.value) for i in group.ContentSequence if i.value_type.value == "TEXT"]
+
+
+def test_every_object_belongs_to_the_study(objects):
+    assert tuple(objects) == NAMES
+    for dataset in objects.values():
+        assert (dataset.StudyInstanceUID, dataset.StudyID) == ("1.2", "S7")
+        assert dataset.SeriesInstanceUID != "1.2.3"
+        assert (str(dataset.PatientName), dataset.PatientID) == ("Müller^Zoë", "P9")
+        assert (dataset.PatientSex, dataset.PatientBirthDate) == ("F", "19500101")
+        assert dataset.AccessionNumber == "A8"
+        assert "Not for diagnostic use" in dataset.SeriesDescription
+    assert len({d.SOPInstanceUID for d in objects.values()}) == 4
+    assert len({d.SeriesInstanceUID for d in objects.values()}) == 4
+
+
+def test_every_object_refers_to_the_film(objects):
+    for dataset in objects.values():
+        found = [e.value for e in dataset.iterall() if e.keyword == "ReferencedSOPInstanceUID"]
+        assert "1.2.3.4" in found
+
+
+def test_lungs_lie_over_the_stored_pixels(case, files):
+    segmentation = highdicom.seg.segread(io.BytesIO(files["lungs.seg.dcm"]))
+    mask = segmentation.get_pixels_by_source_instance(["1.2.3.4"])[0, ..., 0]
+    np.testing.assert_array_equal(mask * 255, case[1].lung_mask())
+    described = segmentation.get_segment_description(1)
+    assert described.segmented_property_type == highdicom.sr.CodedConcept("39607008", "SCT", "Lung")
+    assert described.algorithm_type.value == "AUTOMATIC"
+    assert case[1].unet_sha256 in described.algorithm_identification.parameters["weights_sha256"]
+
+
+def test_the_map_is_raw_and_windowed_to_the_fixed_scale(case, objects):
+    parametric_map = objects["heatmap.pm.dcm"]
+    np.testing.assert_array_equal(parametric_map.pixel_array, case[1].heatmap())
+    shared = parametric_map.SharedFunctionalGroupsSequence[0]
+    assert float(shared.FrameVOILUTSequence[0].WindowWidth) == case[1].cam_scale["hirescam"]
+    assert "PlanePositionSequence" not in shared
+
+
+def test_the_overlay_is_labelled_below_the_film(objects):
+    overlay = objects["heatmap.sc.dcm"]
+    assert overlay.Columns == 420
+    assert overlay.Rows > 500
+    strip = overlay.pixel_array[500:]
+    assert (strip > 200).any()
+    assert list(overlay.PatientOrientation) == ["L", "F"]
+
+
+def test_report_holds_the_score(case, files):
+    report = report_of(files["score.sr.dcm"])
+    (group,) = report.get_image_measurement_groups()
+    values = {m.name.value: m.value for m in group.get_measurements()}
+    assert values == {
+        "covid-score": pytest.approx(case[1].score, abs=1e-6),
+        "threshold": case[1].threshold,
+    }
+    (evaluation,) = group.get_qualitative_evaluations()
+    assert evaluation.value.value == "at-or-above"
+    (lungs,) = report.get_planar_roi_measurement_groups()
+    (area,) = lungs.get_measurements()
+    assert area.value == pytest.approx(case[1].lung_area_fraction, abs=1e-6)
+    segmentation = pydicom.dcmread(io.BytesIO(files["lungs.seg.dcm"]))
+    reference = lungs.reference_type, lungs.referenced_segmentation_frame
+    assert reference[1].referenced_sop_instance_uid == segmentation.SOPInstanceUID
+    said = texts(files["score.sr.dcm"])
+    assert f"weights_sha256={case[1].weights_sha256}" in said
+    assert any("Not for diagnostic use" in text for text in said)
+
+
+def test_a_withheld_score_is_in_no_object(case):
+    data, diagnosis = case
+    withheld = replace(diagnosis, verdict=WITHHELD)
+    files = dicom_objects(data, withheld)
+    assert tuple(files) == ("lungs.seg.dcm", "score.sr.dcm")
+    (group,) = report_of(files["score.sr.dcm"]).get_image_measurement_groups()
+    assert group.get_measurements() == []
+    (evaluation,) = group.get_qualitative_evaluations()
+    assert evaluation.value.value == "withheld"
+    assert WITHHELD.reasons[0].sentence() in texts(files["score.sr.dcm"])
+    assert b"0.867" not in files["score.sr.dcm"]
+    segment = pydicom.dcmread(io.BytesIO(files["lungs.seg.dcm"])).SegmentSequence[0]
+    assert "Not plausible" in segment.SegmentDescription
+
+
+def test_no_lungs_no_segmentation(case):
+    data, diagnosis = case
+    nothing = np.zeros_like(diagnosis.answer.mask)
+    answer = replace(diagnosis.answer, mask=nothing, mask_probability=nothing)
+    files = dicom_objects(data, replace(diagnosis, answer=answer, verdict=WITHHELD))
+    assert tuple(files) == ("score.sr.dcm",)
+    assert report_of(files["score.sr.dcm"]).get_planar_roi_measurement_groups() == []
+
+
+REPAIRS = {
+    "inverted": lambda film: 255 - film,
+    "turned_left": lambda film: np.rot90(film, -1),
+    "turned_right": np.rot90,
+    "upside_down": lambda film: np.rot90(film, 2),
+}
+
+
+@pytest.mark.parametrize("code", UNDO)
+def test_a_repaired_film_is_turned_back(case, film_and_lungs, code):
+    """The reader turned the film; the archive's film still lies as it was stored."""
+    data, diagnosis = case
+    film = diagnosis.radiograph
+    pixels = np.ascontiguousarray(REPAIRS[code](film.pixels))
+    repaired = replace(film, pixels=pixels, sha256=f"{film.sha256}-{code}")
+    lungs = film_and_lungs[1]
+    turned = lungs if code == "inverted" else np.ascontiguousarray(REPAIRS[code](lungs))
+    files = dicom_objects(data, answer_on(repaired, turned))
+    mask = pydicom.dcmread(io.BytesIO(files["lungs.seg.dcm"])).pixel_array
+    np.testing.assert_array_equal(mask * 255, lungs)
+    assert pydicom.dcmread(io.BytesIO(files["heatmap.pm.dcm"])).pixel_array.shape == lungs.shape
+    assert f"film_repairs={code}" in texts(files["score.sr.dcm"])
+
+
+def test_monochrome1_is_shown_as_it_is_read(film_and_lungs):
+    film, lungs = film_and_lungs
+    negative = source(255 - film, PhotometricInterpretation="MONOCHROME1")
+    files = dicom_objects(negative, read_by_model(negative, lungs))
+    mask = pydicom.dcmread(io.BytesIO(files["lungs.seg.dcm"])).pixel_array
+    np.testing.assert_array_equal(mask * 255, lungs)
+    picture = pydicom.dcmread(io.BytesIO(files["heatmap.sc.dcm"])).pixel_array
+    grey = cv2.cvtColor(picture[:500], cv2.COLOR_RGB2GRAY)
+    assert np.corrcoef(grey.ravel(), film.ravel())[0, 1] > 0.8
+
+
+def test_films_that_break_the_standard(film_and_lungs):
+    """Impossible values are left out; identifiers stay as they are, odd or not."""
+    film, lungs = film_and_lungs
+    odd = {"PatientSex": None, "PatientBirthDate": None, "StudyID": None, "PatientName": None}
+    with pytest.warns(UserWarning, match="Invalid value"):
+        data = source(film, **odd)
+        damaged = pydicom.dcmread(io.BytesIO(data))
+        damaged.add(pydicom.DataElement("PatientSex", "CS", "X", validation_mode=0))
+        damaged.add(pydicom.DataElement("StudyDate", "DA", "1993.02.24"))
+        damaged.compress(JPEG2000Lossless, generate_instance_uid=False)
+        buffer = io.BytesIO()
+        damaged.save_as(buffer)
+    data = buffer.getvalue()
+    for file in dicom_objects(data, read_by_model(data, lungs)).values():
+        dataset = pydicom.dcmread(io.BytesIO(file))
+        assert (dataset.PatientSex or "", dataset.StudyDate or "") == ("", "")
+        assert (dataset.StudyInstanceUID, dataset.PatientID) == ("1.2", "P9")
+
+
+def test_frame_of_reference_is_the_films(film_and_lungs):
+    film, lungs = film_and_lungs
+    data = source(film, FrameOfReferenceUID="1.2.9", PositionReferenceIndicator="")
+    files = dicom_objects(data, read_by_model(data, lungs))
+    for name in ("lungs.seg.dcm", "heatmap.pm.dcm"):
+        assert pydicom.dcmread(io.BytesIO(files[name])).FrameOfReferenceUID == "1.2.9"
+
+
+def test_refusals(case, film_and_lungs, clear_png):
+    film, lungs = film_and_lungs
+    with pytest.raises(ValueError, match="pass the bytes that were read"):
+        dicom_objects(source(film, StudyID="other"), case[1])
+    picture = read_radiograph(clear_png)
+    with pytest.raises(NotExportable, match="no DICOM file"):
+        dicom_objects(clear_png, answer_on(picture, np.zeros((512, 512), np.uint8)))
+    nameless = source(film, StudyInstanceUID=None)
+    with pytest.raises(NotExportable, match="nothing that DICOM objects could refer to") as caught:
+        dicom_objects(nameless, read_by_model(nameless, lungs))
+    assert caught.value.message.code == "dicom_no_reference"
+    private = source(film, SOPClassUID="1.2.3.999")
+    with pytest.raises(NotExportable, match="breaks the standard"):
+        dicom_objects(private, read_by_model(private, lungs))
+
+
+def test_page_and_record_of_a_dicom_film_name_nobody(case):
+    text = page_text(case_pdf([case[1]], str, "en", when=WHEN))
+    record = case_json([case[1]], when=WHEN).decode()
+    assert "DICOM, 500 x 420 pixels, 12 bits, MONOCHROME2" in text
+    for secret in ("Müller", "Zoë", "P9", "A8", "1950", "1.2.3.4"):
+        assert secret not in text
+        assert secret not in record
+
+
+def test_zip_has_a_folder_per_model(case):
+    data, diagnosis = case
+    other = replace(diagnosis, model="xception")
+    archive = zipfile.ZipFile(io.BytesIO(dicom_zip(data, [diagnosis, other])))
+    assert archive.namelist() == [f"{m}/{name}" for m in ("light", "xception") for name in NAMES]
+    assert archive.testzip() is None
+
+
+# -- validators, where they are installed -----------------------------------------------------
+
+# dciodvfy asks every parametric map for a plane in space, and for one on a slide as well; PS3.3
+# table A.75-2 does so only where the frame of reference is that of a patient or of a slide.
+PLANES = ("PlanePositionSequence", "PlaneOrientationSequence", "PlanePositionSlideSequence")
+
+
+@pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dicom3tools is not installed")
+@pytest.mark.parametrize("name", NAMES)
+def test_dciodvfy_finds_no_error(files, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(files[name])
+    said = subprocess.run(["dciodvfy", path], capture_output=True, check=False).stderr
+    errors = [line for line in said.decode().splitlines() if line.startswith("Error")]
+    if name == "heatmap.pm.dcm":
+        errors = [line for line in errors if not any(f"<{plane}>" in line for plane in PLANES)]
+    assert errors == []
+
+
+@pytest.mark.skipif(not shutil.which("dsrdump"), reason="dcmtk is not installed")
+def test_dcmtk_reads_everything(files, tmp_path):
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        subprocess.run(["dcmdump", tmp_path / name], capture_output=True, check=True)
+    dump = subprocess.run(["dsrdump", tmp_path / "score.sr.dcm"], capture_output=True, check=True)
+    assert b"COVID score" in dump.stdout
+    assert b"UNVERIFIED" in dump.stdout
+    assert dump.stderr.count(b"\n") <= 1  # the character set alone is remarked on

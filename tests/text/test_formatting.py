@@ -1,0 +1,30 @@
+"""Numbers as the reader's language writes them."""
+
+import re
+
+import pytest
+import streamlit as st
+
+from app.session.language import catalogue, current, gettext, number, percent
+
+
+@pytest.fixture(params=["en", "fr"])
+def language(request, monkeypatch):
+    monkeypatch.setitem(st.session_state, "language", request.param)
+    return request.param
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_numbers_and_texts(language):
+    assert current() == language
+    assert number(0.826) == {"en": "0.83", "fr": "0,83"}[language]
+    assert percent(0.954, 1) == {"en": "95.4%", "fr": "95,4\u202f%"}[language]
+    assert number(599073, 0).replace("\u202f", " ") == {"en": "599,073", "fr": "599 073"}[language]
+    assert gettext("Film") == {"en": "Film", "fr": "Cliché"}[language]
+    assert gettext("no such text") == "no such text"
+
+
+def test_no_line_of_french_begins_with_its_colon():
+    texts = catalogue("fr").values()
+    assert any("\u00a0: " in text for text in texts)
+    assert not [text for text in texts if re.search(r" [;:?!»]|« ", text)]
