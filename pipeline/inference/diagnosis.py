@@ -27,6 +27,7 @@ class Answer:
     features: np.ndarray
     probabilities: np.ndarray
     gradient: np.ndarray
+    context: np.ndarray | None = None
     cells: np.ndarray | None = None
     class_probabilities: np.ndarray | None = None
 

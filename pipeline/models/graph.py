@@ -13,6 +13,7 @@ OUTPUTS = (
     "equalised_film",
     "features",
     "probabilities",
+    "context",
 )
 
 
@@ -33,7 +34,8 @@ def build_graph(
     Takes float32 (batch, rows, columns, 1) in 0..255, any rows and columns. Returns the dict of
     `OUTPUTS`, all float32: ``mask_probability``, ``mask`` (1 inside a lung field), ``masked_film``
     and ``equalised_film`` (batch, size, size, 1) in 0..1; ``features``, the output of the layer
-    ``last_features``; ``probabilities`` (batch, labels); and ``class_probabilities`` (batch, 4)
+    ``last_features``; ``probabilities`` (batch, labels); ``context`` (batch, 448), what the whole
+    image looks like to the U-Net, see `_with_context`; and ``class_probabilities`` (batch, 4)
     where the classifier has a layer ``class_logits``.
 
     ``equalise_first`` puts a HistNorm before the U-Net, which makes the mask independent of the
@@ -52,7 +54,7 @@ def build_graph(
     resized = resize(raw)
     film = layers.Rescaling(1 / 255, name="rescale")(resized)
     seen = HistNorm(name="equalise_film")(film) if equalise_first else film
-    probability = unet(seen, training=False)
+    probability, context = _with_context(unet)(seen, training=False)
     mask = RoundToMask(name="mask")(probability)
     lungs = layers.Multiply(name="masked_film")([film, mask])
     if over == "lungs":
@@ -63,7 +65,27 @@ def build_graph(
     features = trunk(equalised if masked else resized, training=False)
     scores = head_of(classifier, last_features)(features, training=False)
     outputs = dict(zip(OUTPUTS, (probability, mask, lungs, equalised, features), strict=False))
-    return keras.Model(raw, outputs | scores, name=f"pulmoscope_{classifier.name}")
+    outputs |= scores | {"context": context}
+    return keras.Model(raw, outputs, name=f"pulmoscope_{classifier.name}")
+
+
+def _with_context(unet: keras.Model) -> keras.Model:
+    """The U-Net with a second output: mean and maximum of every channel of its way down, after
+    each block. Shares the U-Net's weights."""
+    names = [layer.name for layer in unet.layers]
+    down = [
+        unet.get_layer(n).output for n in names if n.startswith("down") and n.endswith("_norm2")
+    ]
+    pooled = [
+        pool(name=f"context_{kind}{level}")(block)
+        for kind, pool in (
+            ("mean", layers.GlobalAveragePooling2D),
+            ("max", layers.GlobalMaxPooling2D),
+        )
+        for level, block in enumerate(down, start=1)
+    ]
+    context = layers.Concatenate(name="context", dtype="float32")(pooled)
+    return keras.Model(unet.input, [unet.output, context], name=unet.name)
 
 
 def head_of(classifier: keras.Model, last_features: str) -> keras.Model:

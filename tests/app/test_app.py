@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from tests.drawn import make_database
 
 from app.locale.catalogue import texts, translated
 from app.sections import answer, data
@@ -22,6 +21,7 @@ from pipeline.models import registry
 from pipeline.release import measurements
 from pipeline.serving import queue
 from pipeline.text.messages import Message
+from tests.drawn import make_database
 
 ROOT = Path(__file__).resolve().parents[2]
 

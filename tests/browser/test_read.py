@@ -138,7 +138,8 @@ def test_a_case_is_taken_away_as_pdf_json_and_dicom(page, films, server):
     from zipfile import ZipFile
 
     from pypdf import PdfReader
-    from tests.test_report_dicom import source
+
+    from tests.report.test_report_dicom import source
 
     drop(page, upload("film.dcm", source(films["clear"][0])))
     expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.test_archive import pack
 
 from pipeline.report.tables import COLUMNS
-from tests import test_browser as flows
+from tests.browser import test_read as flows
 from tests.browsing import drop, upload, window
+from tests.io.test_archive import pack
 
 expect = flows.expect
 

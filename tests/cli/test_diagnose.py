@@ -6,10 +6,10 @@ import json
 import cv2
 import numpy as np
 import pytest
-from tests.drawn import make_database
 
 from pipeline.cli.main import main
 from pipeline.evaluation.evaluate import evaluate
+from tests.drawn import make_database
 
 FIELDS = {
     "file",

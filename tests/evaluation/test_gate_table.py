@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
-from tests.drawn import make_database
 
 from pipeline.cli.main import main
 from pipeline.data import negatives
@@ -21,6 +20,7 @@ from pipeline.data.negatives import Picture, Source, collect, fetch, read_pictur
 from pipeline.evaluation import gate
 from pipeline.models import registry
 from pipeline.release import measurements
+from tests.drawn import make_database
 
 
 def picture(kind: str, group: str) -> Picture:

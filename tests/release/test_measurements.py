@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from tests.drawn import make_database
 
 from pipeline.evaluation import ablation, heatmaps, robustness
 from pipeline.evaluation.ensemble import compare_answers
 from pipeline.evaluation.estimates import against_unchanged
 from pipeline.inference.diagnosis import Answer
 from pipeline.models.spec import ARCHITECTURES
+from tests.drawn import make_database
 
 SIZE = 64
 

@@ -14,7 +14,6 @@ import pytest
 from highdicom.sr import MeasurementReport
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
-from tests.report.test_report import WHEN, WITHHELD, answer_on, page_text
 
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.io.radiograph import read_radiograph
@@ -22,6 +21,7 @@ from pipeline.report.dicom.objects import NotExportable, dicom_objects, dicom_zi
 from pipeline.report.pdf import case_pdf
 from pipeline.report.provenance import UNDO
 from pipeline.report.record import case_json
+from tests.report.test_report import WHEN, WITHHELD, answer_on, page_text
 
 NAMES = ("lungs.seg.dcm", "heatmap.pm.dcm", "heatmap.sc.dcm", "score.sr.dcm")
 

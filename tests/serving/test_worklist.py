@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
-from tests.io.test_archive import pack
 
 from app.session import cases
 from pipeline.data.phantom import EXAMPLES
@@ -29,6 +28,7 @@ from pipeline.serving import worklist
 from pipeline.serving.worklist import Row, Source, WorkList, gather, read_row, synthetic_sources
 from pipeline.text.messages import Message
 from tests.conftest import ROOT
+from tests.io.test_archive import pack
 
 
 def done(value) -> Future:
