@@ -50,6 +50,7 @@ class Record(BaseModel):
     covid_probability: float | None = Field(None, description="0..1, null unless ok")
     threshold: float | None = Field(None, description="Positive from this score on, 0..1")
     positive: bool | None = None
+    triage: Literal["likely", "unlikely", "uncertain"] | None = None
     lung_area_fraction: float | None = Field(None, description="Share of the film, 0..1")
     seconds: float | None = Field(None, description="Time of the forward pass")
     version: str = __version__

@@ -7,8 +7,8 @@ import streamlit as st
 
 from app.components.viewer import show_viewer
 from app.session import cases
+from app.session.language import current, number, percent, sentence
 from app.session.language import gettext as _
-from app.session.language import number, percent, sentence
 from app.views import film as views
 from app.views.names import labelled, model_names
 from app.views.score import score_bar
@@ -16,6 +16,7 @@ from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.models import registry
 from pipeline.release.measurements import measured, measured_together, scores_on_test_films
+from pipeline.report.wording import triage_guarantee, triage_names
 
 
 def show_origin(case: cases.Case) -> None:
@@ -96,6 +97,10 @@ def _show_score(diagnosis: Diagnosis, threshold: float) -> None:
     )
     st.markdown(sentence)
     st.html(score_bar(diagnosis.score, threshold, sentence, number(threshold)))
+    if diagnosis.triage:
+        said = labelled(_("Triage"), triage_names(_)[diagnosis.triage])
+        st.markdown(f"**{said}**")
+        st.caption(triage_guarantee(diagnosis.triage_limits, _, current()))
 
 
 @st.fragment
@@ -112,8 +117,8 @@ def show_probability(diagnosis: Diagnosis) -> None:
         format="%.1f %%",
         key="prevalence",
     )
-    temperature = registry.entry(diagnosis.model).temperature
-    probability = at_prevalence(calibrated(diagnosis.score, temperature), share / 100)
+    calibration = registry.entry(diagnosis.model).calibration
+    probability = at_prevalence(calibrated(diagnosis.score, *calibration), share / 100)
     st.markdown(
         _(
             "Of films with this score, about **{probability}** would be COVID there, **if** those "

@@ -182,14 +182,15 @@ def show_curves(model: str, scores: dict) -> None:
         before, after = scores["calibration"]["before"], scores["calibration"]["after"]
         st.caption(
             _(
-                "Expected calibration error {ece0} before and {ece1} after temperature scaling "
-                "(T = {temperature}, chosen on validation films) and the step from a prevalence "
-                "of one half to that of the test films, {prevalence}; Brier score {brier0} and "
-                "{brier1}."
+                "Expected calibration error {ece0} before and {ece1} after Platt scaling (slope "
+                "{slope}, intercept {intercept}, chosen on validation images) and the step from a "
+                "prevalence of one half to that of the test images, {prevalence}; Brier score "
+                "{brier0} and {brier1}."
             ).format(
                 ece0=number(before["ece"], 3),
                 ece1=number(after["ece"], 3),
-                temperature=number(scores["calibration"]["temperature"], 2),
+                slope=number(scores["calibration"]["slope"], 2),
+                intercept=number(scores["calibration"]["intercept"], 2),
                 prevalence=percent(scores["calibration"]["prevalence"]),
                 brier0=number(before["brier"], 3),
                 brier1=number(after["brier"], 3),

@@ -147,22 +147,6 @@ def expected_calibration_error(
     return float(sum(gaps) / len(truth))
 
 
-def choose_threshold(truth, score, sensitivity: float = 0.94, specificity: float = 0.96) -> float:
-    """The threshold whose worse margin over the two goals is best; of equals, the middle one.
-
-    To be called on validation films only.
-    """
-    truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
-    candidates = np.unique(score)
-    candidates = (candidates[1:] + candidates[:-1]) / 2
-    positives, negatives = np.sort(score[truth]), np.sort(score[~truth])
-    sensitivities = 1 - np.searchsorted(positives, candidates) / len(positives)
-    specificities = np.searchsorted(negatives, candidates) / len(negatives)
-    margins = np.minimum(sensitivities - sensitivity, specificities - specificity)
-    best = candidates[margins >= margins.max() - 1e-12]
-    return float(best[len(best) // 2])
-
-
 def mask_agreement(mask: np.ndarray, truth: np.ndarray) -> dict:
     """Dice, IoU and pixel accuracy of two bool masks of one shape; empty against empty is 1."""
     both, either = (mask & truth).sum(), (mask | truth).sum()

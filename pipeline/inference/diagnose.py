@@ -88,6 +88,7 @@ def diagnose_many(
             cam=cam or entry.cam,
             cam_scale=entry.cam_scale,
             seconds=seconds,
+            triage_limits=entry.triage,
         )
         for radiograph, answer, verdict in zip(radiographs, answers, judged, strict=True)
     ]

@@ -6,8 +6,8 @@
     python -m pipeline.release.publish cam --data DIR  every model's default heatmap method
     python -m pipeline.release.publish card            tables of scores, in both READMEs
 
-Threshold, operating points, temperature, heatmap method and the gate are chosen on validation
-images; the gate also on pictures that are no chest radiograph, which ``python -m
+Threshold, operating points, calibration, triage limits, heatmap method and the gate are chosen on
+validation images; the gate also on pictures that are no chest radiograph, which ``python -m
 pipeline.data.negatives`` fetches. Scores are measured afterwards, on test images, by
 ``python -m pipeline evaluate --part test``.
 """
@@ -16,19 +16,20 @@ import argparse
 import copy
 import json
 import shutil
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from pipeline.data.negatives import FOLDER as PICTURES
-from pipeline.data.split import films_of
-from pipeline.evaluation.calibration import fit_temperature
-from pipeline.evaluation.curves import operating_thresholds
-from pipeline.evaluation.estimates import choose_threshold
+from pipeline.data.split import Row, films_of
+from pipeline.evaluation.calibration import choose_calibration
+from pipeline.evaluation.curves import balanced_weights, choose_threshold, operating_thresholds
 from pipeline.evaluation.gate import choosing_half, find_statistics, read_film
 from pipeline.evaluation.heatmaps import judge_heatmaps, rank_methods
+from pipeline.evaluation.triage import choose_limits
 from pipeline.explain.gradcam import methods_for, raw_map
 from pipeline.inference.predictor import Predictor
 from pipeline.models import registry
@@ -86,21 +87,39 @@ def set_canaries(folder: Path) -> None:
 
 
 def _decisions(name: str, data: Path) -> dict:
-    """Threshold, operating points and temperature: chosen on validation films, at full size."""
+    """What is chosen on validation images, at full size; see `decide`."""
     task = ClassificationTask(replace(load_recipe(RECIPES / f"{name}.py"), init=None), data)
     entry = registry.entry(name)
     task.model.load_weights(entry.checked_file())
     scores = task.predict(predictor_of(task.model), "validation", entry.input_size)
-    truth = np.array([task.rows[i].target == "COVID" for i in task.chosen["validation"]])
-    decisions = {
-        "threshold": round(choose_threshold(truth, scores, *GOALS.get(name, GOALS["light"])), 4),
-        "operating_points": {
-            key: round(value, 4) for key, value in operating_thresholds(truth, scores).items()
-        },
-        "temperature": round(fit_temperature(truth, scores), 4),
-    }
+    rows = [task.rows[i] for i in task.chosen["validation"]]
+    decisions = decide(rows, scores, *GOALS.get(name, GOALS["light"]))
     print(decisions)
     return decisions
+
+
+def decide(rows: Sequence[Row], scores: np.ndarray, sensitivity: float, specificity: float) -> dict:
+    """Threshold, operating points, calibration and triage limits of a model.
+
+    ``rows``: validation images; ``scores``: float (image,) in 0..1. Two scales count, the database
+    and SIIM-COVID19, and within them COVID and the rest, all four alike. ``sensitivity`` and
+    ``specificity`` are what the threshold is to reach, or to miss by as little as it can.
+    """
+    counted = [i for i, row in enumerate(rows) if row.label or row.source == "siim"]
+    rows, scores = [rows[i] for i in counted], np.asarray(scores, np.float64)[counted]
+    truth = np.array([row.target == "COVID" for row in rows])
+    database = np.array([bool(row.label) for row in rows])
+    cells = list(zip(database.tolist(), truth.tolist(), strict=True))
+    weight = balanced_weights(cells)
+    threshold = round(choose_threshold(truth, scores, sensitivity, specificity, weight), 4)
+    points = operating_thresholds(truth, scores, weight)
+    line = choose_calibration(truth, scores, weight, database)
+    return {
+        "threshold": threshold,
+        "operating_points": {key: round(value, 4) for key, value in points.items()},
+        "calibration": [round(value, 5) for value in line],
+        "triage": asdict(choose_limits(truth, scores, cells, threshold)),
+    }
 
 
 # Sensitivity and specificity that the threshold is to reach, or to miss by as little as it can.

@@ -5,9 +5,30 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.models.triage import LIKELY, UNCERTAIN, UNLIKELY, TriageLimits
 from pipeline.report.operating_point import operating_point
 from pipeline.report.provenance import origin
 from pipeline.text.formatting import date_and_time, number, percent, sentence
+
+
+def triage_guarantee(limits: TriageLimits, translate: Callable[[str], str], language: str) -> str:
+    """What likely and unlikely promise, and where they do not."""
+    _ = translate
+    return _(
+        "Likely and unlikely are said only where, on images like those that the limits were set "
+        "on, at most {rate} of such answers are wrong (with {confidence} confidence); otherwise "
+        "the answer is uncertain. In other hospitals this promise does not hold."
+    ).format(rate=percent(limits.rate, language), confidence=percent(limits.confidence, language))
+
+
+def triage_names(translate: Callable[[str], str]) -> dict[str, str]:
+    """The three answers in words."""
+    _ = translate
+    return {
+        LIKELY: _("COVID-19 likely"),
+        UNLIKELY: _("COVID-19 unlikely"),
+        UNCERTAIN: _("uncertain"),
+    }
 
 
 def _spaced(translate: Callable[[str], str]) -> Callable[[str], str]:
@@ -75,7 +96,12 @@ class Wording:
             _("Quality gate"),
             _("Lung area"),
         ]
-        return [list(row) for row in zip(labels, *(self._column(*c) for c in columns), strict=True)]
+        rows = [list(row) for row in zip(labels, *(self._column(*c) for c in columns), strict=True)]
+        if any(d.triage for d in diagnoses):
+            names = triage_names(_)
+            said = [names[d.triage] if d.triage else "–" for d in diagnoses]
+            rows.insert(2, [_("Triage"), *said])
+        return rows
 
     def _column(self, diagnosis: Diagnosis, point: dict | None) -> list[str]:
         _ = self.translate
@@ -127,13 +153,15 @@ class Wording:
         _ = self.translate
         if not any(d.verdict.may_score for d in diagnoses):
             return []
+        triaged = [d.triage_limits for d in diagnoses if d.triage]
         return [
             _(
                 "The score orders films by how much they resemble the COVID films of the database; "
                 "it is not the probability that this patient is ill. In that database COVID films "
                 "come from other hospitals than the rest, so the score measures disease and source "
                 "together."
-            )
+            ),
+            *(triage_guarantee(limits, _, self.language) for limits in triaged[:1]),
         ]
 
     def provenance(self, diagnoses: Sequence[Diagnosis], when: datetime) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from app.session.language import catalogue
 from pipeline.inference.diagnosis import Answer, Diagnosis
 from pipeline.io.radiograph import Radiograph
 from pipeline.models import registry
+from pipeline.models.triage import TriageLimits
 from pipeline.quality.gate import REASONS, Verdict
 from pipeline.release import measurements
 from pipeline.report import operating_point as points
@@ -85,6 +86,22 @@ def page_text(pdf: bytes) -> str:
 
 
 # -- the page ---------------------------------------------------------------------------------
+
+
+def test_three_answers_in_every_form(diagnosis):
+    """Triage stands on page and record, with its promise; where there is none, nowhere."""
+    limits = TriageLimits(0.2, 0.8, 0.05, 0.95, 400)
+    said = replace(diagnosis, triage_limits=limits)
+    text = page_text(case_pdf([said], str, "en", when=WHEN))
+    assert "Triage COVID-19 likely" in text
+    assert "at most 5% of such answers are wrong (with 95% confidence)" in text
+    assert case_record([said], when=WHEN)["answers"][0]["triage"] == "likely"
+    translated = page_text(case_pdf([said], french, "fr", when=WHEN))
+    assert "Tri COVID-19 probable" in translated
+    withheld = replace(said, verdict=WITHHELD)
+    for none in (diagnosis, withheld):
+        assert case_record([none], when=WHEN)["answers"][0]["triage"] is None
+        assert "Triage" not in page_text(case_pdf([none], str, "en", when=WHEN))
 
 
 def test_page_of_one_model(diagnosis):

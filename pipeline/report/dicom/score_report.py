@@ -32,6 +32,7 @@ from pydicom.sr.codedict import codes
 
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.provenance import origin
+from pipeline.report.wording import triage_guarantee, triage_names
 
 SCHEME = "99PULMOSCOPE"
 DEVICE_UID = "2.25.229087305404126217430158930124876113157"  # of the program, for all its reports
@@ -110,13 +111,16 @@ def _score_group(header: Dataset, diagnosis: Diagnosis) -> MeasurementsAndQualit
         ),
         finding_sites=[FindingSite(codes.SCT.Lung)],
         measurements=_measurements(diagnosis),
-        qualitative_evaluations=[_result(diagnosis)],
+        qualitative_evaluations=[_result(diagnosis), *_triage(diagnosis)],
         source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)],
     )
     sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
     why = _own("reason", "Reason for withholding the score")
     texts = [(why, sentence) for sentence in sentences]
-    for name, text in [*texts, (codes.DCM.Comment, DISCLAIMER)]:
+    comments = [DISCLAIMER]
+    if diagnosis.triage:
+        comments.append(triage_guarantee(diagnosis.triage_limits, str, "en"))
+    for name, text in [*texts, *((codes.DCM.Comment, comment) for comment in comments)]:
         group[0].ContentSequence.append(
             TextContentItem(name, text, RelationshipTypeValues.CONTAINS)
         )
@@ -143,6 +147,14 @@ def _result(diagnosis: Diagnosis) -> QualitativeEvaluation:
         False: _own("below", "Score below the threshold"),
     }
     return QualitativeEvaluation(_own("result", "Result"), values[diagnosis.positive])
+
+
+def _triage(diagnosis: Diagnosis) -> list[QualitativeEvaluation]:
+    """One of three answers, where the model has limits for them and the score is given."""
+    if diagnosis.triage is None:
+        return []
+    meaning = triage_names(str)[diagnosis.triage]
+    return [QualitativeEvaluation(_own("triage", "Triage"), _own(diagnosis.triage, meaning))]
 
 
 def _lung_group(
