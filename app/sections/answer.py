@@ -13,6 +13,8 @@ from app.views import film as views
 from app.views.names import labelled, model_names
 from app.views.score import score_bar
 from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
+from pipeline.explain.gradcam import raw_map
+from pipeline.explain.significance import SIGNIFICANT, heatmap_p
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.models import registry
 from pipeline.release.measurements import measured, measured_together, scores_on_test_films
@@ -240,8 +242,38 @@ def show_pictures(case: cases.Case, diagnosis: Diagnosis) -> None:
     )
     if not heats:
         st.info(_("No heatmap: the score is withheld."), icon=":material/block:")
-    elif verdict := heatmap_verdict(diagnosis.model):
+        return
+    if verdict := heatmap_verdict(diagnosis.model):
         st.caption(verdict)
+    if diagnosis.positive:  # the map of any other image is meant to be empty
+        st.caption(_against_random(diagnosis))
+
+
+def _against_random(diagnosis: Diagnosis) -> str:
+    """Whether this image's own heatmap says more than chance; computed once per answer."""
+    known = st.session_state.setdefault("heatmap_p", {})
+    if diagnosis.answer not in known:
+        answer, (stride, offset, _size) = diagnosis.answer, diagnosis.geometry
+        predictor = cases.prepare(diagnosis.model).result()
+        raw = raw_map(diagnosis.cam, answer)
+        p = heatmap_p(
+            answer.equalised_film, answer.mask > 0.5, raw, stride, offset, predictor.classify
+        )
+        known.clear()  # of earlier images, which hold much memory
+        known[diagnosis.answer] = p
+    p = known[diagnosis.answer]
+    text = (
+        _(
+            "This image's heatmap ({method}) is no better than chance: deleting its hottest cells "
+            "does not lower the score more than deleting random cells of the lungs (p = {p})."
+        )
+        if p > SIGNIFICANT
+        else _(
+            "Deleting the hottest cells of this image's heatmap ({method}) lowers the score more "
+            "than deleting random cells of the lungs (p = {p})."
+        )
+    )
+    return text.format(method=diagnosis.cam, p=number(p, 3))
 
 
 def heatmap_verdict(model: str) -> str | None:
@@ -249,8 +281,14 @@ def heatmap_verdict(model: str) -> str | None:
     judged = measured(model, "heatmaps")
     if not judged:
         return None
-    gains = {name: m["infection_gain"] for name, m in judged["methods"].items() if name != "random"}
-    better = [name for name, gain in gains.items() if gain["low"] > 0]
+    ratios = {
+        name: m.get("infection_over_chance")
+        for name, m in judged["methods"].items()
+        if name != "random"
+    }
+    if None in ratios.values():
+        return None
+    better = [name for name, ratio in ratios.items() if ratio["value"] and ratio["low"] > 1]
     if better:
         text = _(
             "On {n} COVID test films, {methods} put more heat into the infected region than a map "

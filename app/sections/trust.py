@@ -29,14 +29,23 @@ def show_heatmaps(model: str) -> None:
     st.table([_heatmap_row(name, m) for name, m in judged["methods"].items()])
     st.caption(
         _(
-            "Gain: share of heat inside the infected region, minus that region's share of the "
-            "lungs. Deletion and insertion: mean COVID score while the hottest lung pixels are "
-            "blurred away or put back, on {n} films; better low, and better high. Shuffled "
-            "weights: rank correlation with the map of the same network with shuffled weights; "
-            "near 0 is as it should be."
+            "Over chance: of the heat inside the lungs, the share in the infected region over that "
+            "region's share of the lungs; 1 is chance. Deletion and insertion: mean COVID score "
+            "while the hottest lung pixels are blurred away or put back, on {n} films; better low, "
+            "and better high. Shuffled weights: rank correlation with the map of the same network "
+            "with shuffled weights; near 0 is as it should be."
         ).format(n=judged["n_curves"])
     )
-    st.markdown(heatmap_verdict(model))
+    if verdict := heatmap_verdict(model):
+        st.markdown(verdict)
+    if better := judged.get("better_than_random"):
+        st.markdown(
+            _(
+                "Image by image, deleting the hottest cells of the default method lowers the score "
+                "more than deleting random cells of the lungs on {share} of {n} images (p at most "
+                "0.05; by chance it would be 5 %)."
+            ).format(share=_percent(better), n=number(better["n"], 0))
+        )
     _explain_scatter(judged)
     words = chart_words() | {"random": _("random map")}
     for column, key in zip(st.columns(2), ("deletion", "insertion"), strict=True):
@@ -74,7 +83,7 @@ def _heatmap_row(name: str, values: dict) -> dict:
     shuffled = values["randomised_weights"]
     return {
         _("Method"): _("random map") if name == "random" else name,
-        _("Gain in the infected region"): _signed(values["infection_gain"]),
+        _("Heat in the infected region, over chance"): _over_chance(values),
         _("Hottest point inside it"): percent(values["pointing_game"]["value"]),
         _("Heat inside the lungs"): percent(values["energy_in_lungs"]["value"]),
         _("Deletion"): number(values["deletion"]["value"], 3),
@@ -83,9 +92,12 @@ def _heatmap_row(name: str, values: dict) -> dict:
     }
 
 
-def _signed(value: dict) -> str:
-    low, high = number(100 * value["low"], 1), number(100 * value["high"], 1)
-    return f"{number(100 * value['value'], 1)} ({low} – {high})"
+def _over_chance(values: dict) -> str:
+    measured_here = values.get("infection_over_chance")
+    if not measured_here or measured_here["value"] is None:
+        return "–"
+    value, low, high = (number(measured_here[key], 2) for key in ("value", "low", "high"))
+    return f"{value} ({low} – {high})"
 
 
 def show_together() -> None:
@@ -176,17 +188,19 @@ def show_changes(model: str) -> None:
         "sharpened": _("sharpened"),
         "shrunk": _("shrunk to three quarters and back"),
         "compressed": _("compressed (JPEG, quality 60)"),
-        "turned": _("turned by 4 degrees"),
+        "turned": _("turned by 3 degrees"),
         "brightened": _("brightened"),
+        "mask_grown": _("lung mask grown by 3 pixels"),
+        "mask_shrunk": _("lung mask shrunk by 3 pixels"),
     }
+    siim = judged.get("siim", {"changes": {}})["changes"]
     st.table(
         [
             {
                 _("What was done to the film"): words[name],
                 "AUC": _auc(changed["auc"]),
-                _("Sensitivity (recall)"): percent(changed["sensitivity"]["value"], 1),
-                _("Specificity"): percent(changed["specificity"]["value"], 1),
-                _("Answers that change"): percent(changed["flipped"]["value"], 1),
+                _("Answers that change"): _percent(changed["flipped"]),
+                _("… on SIIM-COVID19"): _percent(siim[name]["flipped"]) if name in siim else "–",
                 _("Dice with the first lung mask"): number(changed["mask_dice"]["value"], 3),
             }
             for name, changed in judged["changes"].items()

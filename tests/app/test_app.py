@@ -164,9 +164,10 @@ def test_percentages_in_reasons_are_the_languages(monkeypatch):
 
 def test_a_heatmap_is_praised_only_for_what_was_shown(monkeypatch):
     def judged(low):
-        return {"n": 9, "methods": {m: {"infection_gain": {"low": low}} for m in ("random", "a")}}
+        ratio = {"infection_over_chance": {"value": low + 0.1, "low": low}}
+        return {"n": 9, "methods": dict.fromkeys(("random", "a"), ratio)}
 
-    for low, said in ((0.1, ", a put more heat"), (-0.1, "no heatmap method")):
+    for low, said in ((1.1, ", a put more heat"), (0.9, "no heatmap method")):
         monkeypatch.setattr("app.sections.answer.measured", lambda *_, low=low: judged(low))
         assert said in answer.heatmap_verdict("light")
     monkeypatch.setattr("app.sections.answer.measured", lambda *_: None)
