@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.data.database import load_films, load_masks
 from pipeline.data.split import films_of, row_of
 from pipeline.evaluation.estimates import auc_with_interval
+from pipeline.models import registry
 from pipeline.models.spec import ARCHITECTURES
 from pipeline.models.unet import build_unet
 from pipeline.models.xception import CLASSES, load_imagenet_trunk
