@@ -248,18 +248,16 @@ def _class_counts(found: dict) -> dict[str, int]:
     return {label: described["films"] for label, described in classes(found).items()}
 
 
-@st.cache_data(show_spinner=False)
 def _draw_batch(counts: dict[str, int], kind: str, size: int) -> tuple[list[str], dict[str, float]]:
-    """The labels of one batch, and how often an epoch shows a film of each class."""
-    from pipeline.training.batches import BalancedBatches
+    """The labels of one batch, and how often an epoch shows an image of each class.
 
-    labels = np.repeat(list(counts), list(counts.values()))
-    films = np.arange(len(labels), dtype=np.int64)  # stands for the films: only places matter
-    batches = BalancedBatches(films, labels, GROUPS[kind], size)
-    first = np.concatenate([order[0] for order in batches.order])
-    shown = np.bincount(np.concatenate([o.ravel() for o in batches.order]), minlength=len(labels))
-    often = {label: float(shown[labels == label].mean()) for label in counts}
-    return labels[first].tolist(), often
+    An epoch ends once the largest share has been shown whole; the others come again.
+    """
+    groups = GROUPS[kind].values()
+    share = {label: size // (len(groups) * len(merged)) for merged in groups for label in merged}
+    batches = max(-(-counts[label] // count) for label, count in share.items())
+    batch = [label for label, count in share.items() for _ in range(count)]
+    return batch, {label: batches * count / counts[label] for label, count in share.items()}
 
 
 def show_provenance(found: dict) -> None:

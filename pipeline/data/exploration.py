@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from pipeline import __version__
 from pipeline.data.database import Film, read_database, read_film, read_mask, source_name
-from pipeline.data.split import PARTS, near_duplicates_of, row_of
+from pipeline.data.split import PARTS, near_duplicates_of, read_split
 
 SIZE = 128
 BRIGHTNESS_BINS, LEVEL_BINS = 32, 64
@@ -24,12 +24,14 @@ def explore(data: Path) -> dict:
 
     ``whole``: films per class and source of the whole database, from its own table, where that is
     there. ``sets``: the films at hand, see `_describe`; films are shrunk to `SIZE` pixels.
-    ``file_list_sha256``: of the films' class and name, a line each, in order of name.
+    ``split``: how many of them the project's split has put into each part. ``file_list_sha256``:
+    of the films' class and name, a line each, in order of name.
     """
     films = read_database(data)
     pixels = np.stack([read_film(f.path, SIZE) for f in tqdm(films, desc="films")])
     groups = near_duplicates_of(films)
-    parts = [row_of(film).part for film in films]
+    known = read_split()
+    parts = [known[film.name].part for film in films if film.name in known]
     strata = list(dict.fromkeys(film.stratum for film in films))
     return {
         "what": "database",

@@ -1,5 +1,6 @@
 """What a model is trained on and how it is scored: one class per kind of model."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from pipeline.data.database import load_films, load_masks
 from pipeline.data.split import films_of, row_of
 from pipeline.evaluation.estimates import auc_with_interval
+from pipeline.models import registry
 from pipeline.models.spec import ARCHITECTURES
 from pipeline.models.unet import build_unet
 from pipeline.models.xception import CLASSES, load_imagenet_trunk
@@ -18,7 +20,7 @@ from pipeline.training import losses
 from pipeline.training.augment import vary
 from pipeline.training.batches import Batches, Pairs
 from pipeline.training.fit import predictor_of
-from pipeline.training.prepared import Prepared, prepare
+from pipeline.training.prepared import CACHE, Prepared, prepare
 from pipeline.training.recipe import Recipe
 
 UNIT = np.float32(255)
@@ -186,12 +188,21 @@ class ClassificationTask:
         return targets.astype(np.float32)
 
     def _taught(self, file: str) -> np.ndarray:
-        """What Xception's weights in a file say of the training images: float32 (image,)."""
-        teacher = ARCHITECTURES["xception"].build()
-        teacher.load_weights(file)
-        task = object.__new__(ClassificationTask)
-        task.__dict__ |= self.__dict__ | {"architecture": ARCHITECTURES["xception"], "seen": {}}
-        return task.predict(predictor_of(teacher), "train", task.architecture.input_size)
+        """What Xception's weights in a file say of the training images: float32 (image,).
+
+        Kept in the cache: a run that goes on must be taught what it was taught before.
+        """
+        names = "\n".join(self.films[i].name for i in self.chosen["train"])
+        key = hashlib.sha256(f"{names}|{registry.file_sha256(Path(file))}".encode()).hexdigest()
+        kept = CACHE / f"taught-{key[:16]}.npy"
+        if not kept.is_file():
+            teacher = ARCHITECTURES["xception"].build()
+            teacher.load_weights(file)
+            task = object.__new__(ClassificationTask)
+            task.__dict__ |= self.__dict__ | {"architecture": ARCHITECTURES["xception"], "seen": {}}
+            predict = predictor_of(teacher, half=True)
+            np.save(kept, task.predict(predict, "train", task.architecture.input_size))
+        return np.load(kept)
 
     def _seen(self, part: str) -> Prepared:
         if part not in self.seen:

@@ -17,6 +17,7 @@ from app.locale.catalogue import texts, translated
 from app.sections import answer, data
 from app.session import cases, language
 from app.session.language import catalogue
+from pipeline.data.split import read_split
 from pipeline.models import registry
 from pipeline.release import measurements
 from pipeline.serving import queue
@@ -374,8 +375,8 @@ def test_what_is_painted_beside_the_lungs_hardly_moves_a_masked_model(page):
 def test_the_data_page_describes_the_split_that_was_trained_on():
     folder = registry.weights_folder()
     described = json.loads((folder / "database.json").read_text())
-    held_out = (folder / "test_films.txt").read_text().splitlines()
-    assert described["split"]["test"] == len([line for line in held_out if line])
+    rows = [row for row in read_split().values() if row.source != "siim"]
+    assert described["split"]["test"] == sum(row.part == "test" for row in rows)
 
 
 def test_a_file_name_is_no_markdown_when_films_are_compared(page):

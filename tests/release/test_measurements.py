@@ -181,40 +181,6 @@ def _at_zero(entry, name):
     return Entry(name, **values)
 
 
-def test_leaving_a_source_out(tmp_path, films, monkeypatch):
-    """Neither training nor validation of a held-out run sees the source."""
-    from pipeline.training.config import Stage
-
-    from pipeline.release import leave_one_out
-    from pipeline.training.tasks import ClassificationTask
-
-    root = make_database(tmp_path / "data", films, per_class=16)
-    table = root / "COVID-19_Radiography_Dataset" / "COVID.metadata.csv"
-    lines = table.read_text().splitlines()
-    changed = [line.replace("bimcv.cipf.es", "eurorad.org") for line in lines[1::2]]
-    table.write_text("\n".join([lines[0], *lines[2::2], *changed]))
-    monkeypatch.chdir(tmp_path)
-    stage = Stage(64, 1, 12, 1e-3, 1e-4, steps=1, resample=False)
-    monkeypatch.setattr(
-        leave_one_out.registry, "weights_folder", lambda: leave_one_out.registry.ROOT / "weights"
-    )
-    result = leave_one_out.leave_one_source_out(root, tmp_path / "runs", stage, fewest=1)
-    assert set(result["sources"]) == {"bimcv", "eurorad"}
-    assert sum(row["films"] for row in result["sources"].values()) == 16
-    counts = [(row["test_films"], row["films"]) for row in result["sources"].values()]
-    assert all(tested < films for tested, films in counts)
-    assert sum(tested for tested, _ in counts) > 0
-    task = ClassificationTask(
-        leave_one_out.TrainingConfig("light", (stage,), groups=leave_one_out.GROUPS),
-        root,
-        "eurorad",
-    )
-    for part in ("train", "validation"):
-        used = [task.parts[part][i] for i in task.used(part)]
-        assert not [f for f in used if f.label == "COVID" and f.source == "eurorad"]
-        assert [f for f in used if f.label == "COVID"]
-
-
 def test_two_models_together():
     truth = np.array([1, 1, 1, 0, 0, 0, 0], bool)
     scores = {
