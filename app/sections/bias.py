@@ -90,7 +90,7 @@ def show_scores(answers: dict[str, tuple]) -> None:
             st.metric(
                 _("COVID score after drawing"),
                 number(after.score),
-                ("+" if change >= 0 else "") + number(change, 3),
+                ("-" if change < 0 else "+") + number(abs(change), 3),  # its arrow needs a hyphen
                 delta_color="off",
             )
             sides = _("The result changes.") if before.positive != after.positive else ""

@@ -62,7 +62,7 @@ def test_first_sight(page):
 def test_a_synthetic_film_is_read(page):
     text = shown(choose(page, "clear"))
     assert "Synthetic image" in text
-    assert re.search(r"COVID score \d\.\d\d, .* threshold \d\.\d\d\.", text)
+    assert re.search(r"COVID score \d\.\d\d, .* threshold of \d\.\d\d\.", text)
     assert len(viewer(page)["panes"]) == 3
     assert "Not for diagnostic use" in text
 
@@ -163,9 +163,9 @@ def test_percentages_in_reasons_are_the_languages(monkeypatch):
 
 def test_a_heatmap_is_praised_only_for_what_was_shown(monkeypatch):
     def judged(low):
-        return {"n": 9, "methods": {m: {"infection_gain": {"low": low}} for m in ("random", "a")}}
+        return {"n": 9, "methods": {m: {"infection_gain": {"low": low}} for m in ("random", "gradcam")}}
 
-    for low, said in ((0.1, ", a put more heat"), (-0.1, "no heatmap method")):
+    for low, said in ((0.1, ", Grad-CAM put more heat"), (-0.1, "no heatmap method")):
         monkeypatch.setattr("app.sections.answer.measured", lambda *_, low=low: judged(low))
         assert said in answer.heatmap_verdict("light")
     monkeypatch.setattr("app.sections.answer.measured", lambda *_: None)
@@ -334,7 +334,7 @@ def test_the_about_page_names_weights_and_versions(page):
 def test_the_data_page_says_that_class_and_source_are_confounded(page):
     page.switch_page("../pages/data.py").run()
     assert not page.exception, page.exception
-    assert "both with COVID and without: **none**" in page.warning[1].value
+    assert "both with and without COVID: **none**" in page.warning[1].value
     assert "**21,165** images" in shown(page)
     counts = data._class_counts(data.statistics())
     labels, often = data._draw_batch(counts, "covid", 24)
