@@ -77,7 +77,7 @@ def leave_one_source_out(
         "settings": {
             "size": recipe.sizes[-1],
             "epochs": len(recipe.sizes),
-            "films_per_epoch": recipe.steps * sum(recipe.shares.values()),
+            "images_per_epoch": recipe.steps * sum(recipe.shares.values()),
         },
         "sources": result,
     }
