@@ -11,7 +11,7 @@ def _variable(name: str, default, about: str, low=None, high=None):
 
 @dataclass(frozen=True)
 class Settings:
-    """The server's settings; README's table has a row for each, which a test compares.
+    """The server's settings; docs/operations.md has a row for each, which a test compares.
 
     Read with `read_settings`. ``PULMOSCOPE_DATA`` and ``PULMOSCOPE_WEIGHTS`` are read anew
     whenever they are needed, the others once, when the server starts.
