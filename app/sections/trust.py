@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.sections.answer import heatmap_verdict
+from app.sections.elsewhere import auc, share
 from app.sections.performance import chart_words
 from app.session.language import gettext as _
 from app.session.language import number, percent
@@ -45,7 +46,7 @@ def show_heatmaps(model: str) -> None:
                 "Image by image, deleting the hottest cells of the default method lowers the score "
                 "more than deleting random cells of the lungs in {share} of {n} images (p at most "
                 "0.05; {chance} by chance)."
-            ).format(share=_percent(better), n=number(better["n"], 0), chance=percent(SIGNIFICANT))
+            ).format(share=share(better), n=number(better["n"], 0), chance=percent(SIGNIFICANT))
         )
     _explain_scatter(judged)
     words = chart_words() | method_names() | {"random": _("random map")}
@@ -118,12 +119,12 @@ def show_together() -> None:
     }
     st.table(
         [
-            {_("Model"): name, "AUC": _auc(scores["auc"])}
-            | {title: _percent(scores[key]) for title, key in columns.items()}
+            {_("Model"): name, "AUC": auc(scores["auc"])}
+            | {title: share(scores[key]) for title, key in columns.items()}
             for name, scores in rows.items()
         ]
     )
-    words = {key: _percent(judged[key]) for key in ("agree", "both_positive", "both_negative")} | {
+    words = {key: share(judged[key]) for key in ("agree", "both_positive", "both_negative")} | {
         "n": number(judged["n"], 0)
     }
     st.markdown(
@@ -132,7 +133,7 @@ def show_together() -> None:
             "COVID, {both_positive} are COVID; when neither does, {both_negative} are not."
         ).format(**words)
     )
-    apart = ", ".join(f"{names[m]} {_percent(share)}" for m, share in judged["apart"].items())
+    apart = ", ".join(f"{names[m]} {share(right)}" for m, right in judged["apart"].items())
     st.caption(
         _("Share correct where they disagree: {shares}. 95% confidence intervals.").format(
             shares=apart
@@ -199,10 +200,10 @@ def show_changes(model: str) -> None:
         [
             {
                 _("Change made to the image"): words[name],
-                "AUC": _auc(changed["auc"]),
-                _("Results that change"): _percent(changed["flipped"]),
+                "AUC": auc(changed["auc"]),
+                _("Results that change"): share(changed["flipped"]),
                 _("Results that change, SIIM-COVID19"): (
-                    _percent(siim[name]["flipped"]) if name in siim else "–"
+                    share(siim[name]["flipped"]) if name in siim else "–"
                 ),
                 _("Dice with the original lung mask"): number(changed["mask_dice"]["value"], 3),
             }
@@ -236,9 +237,9 @@ def show_left_out_sources(model: str) -> None:
             {
                 _("Source left out"): source,
                 _("COVID images in the test part"): number(scored["test_films"], 0),
-                _("AUC, source seen"): _auc(scored["seen"]),
-                _("AUC, source not seen"): _auc(scored["unseen_test"]),
-                _("AUC, not seen, all its images"): _auc(scored["unseen"]),
+                _("AUC, source seen"): auc(scored["seen"]),
+                _("AUC, source not seen"): auc(scored["unseen_test"]),
+                _("AUC, not seen, all its images"): auc(scored["unseen"]),
             }
             for source, scored in judged["sources"].items()
         ]
@@ -249,18 +250,6 @@ def show_left_out_sources(model: str) -> None:
             "training gives low scores: only the differences within a row are meaningful."
         )
     )
-
-
-def _auc(scored: dict) -> str:
-    value, low, high = (number(scored[key], 3) for key in ("value", "low", "high"))
-    return f"{value} ({low} – {high})"
-
-
-def _percent(scored: dict) -> str:
-    if not scored["n"]:
-        return "–"
-    value, low, high = (percent(scored[key], 1) for key in ("value", "low", "high"))
-    return f"{value} ({low} – {high})"
 
 
 def show_gate() -> None:

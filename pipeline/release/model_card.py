@@ -7,6 +7,10 @@ from pipeline.release.measurements import measured_gate, measured_together, scor
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 NICE = {"light": "light CNN", "xception": "Xception"}
+ELSEWHERE = {
+    "adults": "database's adults",
+    "siim": "SIIM-COVID19 patients, typical against negative",
+}
 START, END = "<!-- scores -->", "<!-- /scores -->"
 NAMES = {
     "auc": "AUC",
@@ -42,6 +46,7 @@ def score_table(folder: Path | None = None) -> str:
                 f"| {model} | Brier score, ECE | {scores['brier']:.3f}, "
                 f"{scores['ece']:.3f} | | {scores['n']} |"
             )
+            lines += _elsewhere(model, scores)
             sets = {
                 "database masks": scores["segmentation"],
                 "these in the whole database's class proportions": scores[
@@ -70,6 +75,29 @@ def score_table(folder: Path | None = None) -> str:
     return "\n".join(lines)
 
 
+def _elsewhere(model: str, scores: dict) -> list[str]:
+    """Rows of adults, other hospitals and doubtful labels, and of the three answers."""
+    found = scores.get("elsewhere") or {}
+    rows = [
+        (f"{model}, {title}", NAMES[key], found[block][key])
+        for block, title in ELSEWHERE.items()
+        if block in found
+        for key in ("auc", "sensitivity", "specificity")
+    ]
+    rows += [
+        (f"{model}, called COVID", f"{title}, {finding}", called)
+        for block, title in (("siim", "SIIM-COVID19"), ("shenzhen", "Shenzhen"))
+        for finding, called in found.get(block, {}).get("called_covid", {}).items()
+    ]
+    if "contradictory" in found:
+        name = "database's COVID class, contradictory"
+        rows.append((f"{model}, called COVID", name, found["contradictory"]["called_covid"]))
+    for group, said in ((scores.get("triage") or {}).get("groups") or {}).items():
+        rows.append((f"{model}, triage, uncertain", group, said["uncertain"]))
+        rows.append((f"{model}, triage, wrong among likely and unlikely", group, said["wrong"]))
+    return [_row(*row) for row in rows if row[2]["value"] is not None]
+
+
 def _row(model: str, name: str, scored: dict) -> str:
     low, high = f"{scored['low']:.4f}", f"{scored['high']:.4f}"
     return f"| {model} | {name} | {scored['value']:.4f} | {low} to {high} | {scored['n']} |"
@@ -92,6 +120,11 @@ def short_table(folder: Path | None = None) -> str:
     for name, scores in rows.items():
         cells = " | ".join(_short(scores[key]) for key in names)
         lines.append(f"| {name} | {cells} | {scores['n']} |")
+    for model in registry.classifiers(folder):
+        scores = scores_on_test_films(model, folder) or {}
+        if siim := (scores.get("elsewhere") or {}).get("siim"):
+            cells = " | ".join(_short(siim[key]) for key in names)
+            lines.append(f"| {NICE[model]}, SIIM-COVID19 | {cells} | {siim['n']} |")
     segmentation = scores_on_test_films("light", folder)
     if segmentation:
         dice = segmentation["segmentation"]["dice"]
