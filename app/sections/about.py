@@ -6,12 +6,15 @@ from importlib import metadata
 
 import streamlit as st
 
+from app.session.language import current, number, percent, sentence
 from app.session.language import gettext as _
-from app.session.language import number, percent
 from app.views.names import model_names
 from pipeline import __version__
 from pipeline.models import registry
+from pipeline.models.registry import WeightsError
+from pipeline.models.site import site_card
 from pipeline.release.measurements import scores_on_test_films
+from pipeline.report.site_card import site_rows
 from pipeline.serving.device import prepare_device, processor
 from pipeline.serving.queue import service
 
@@ -102,6 +105,32 @@ def show_scores() -> None:
         _(
             "Images used neither for training nor for choosing the threshold; 95% confidence "
             "intervals."
+        )
+    )
+
+
+def show_site() -> None:
+    """The hospital's own card, where there is one."""
+    try:
+        card = site_card()
+    except WeightsError as error:
+        st.error(sentence(error.message))
+        return
+    if card is None:
+        return
+    st.subheader(_("At this hospital"), anchor=False)
+    if not card.fits(registry.entry(card.model)):
+        st.warning(_("The site card was made with other weights and is not used: make it again."))
+        return
+    st.table(
+        [
+            {_("Measure"): label, _("Value"): value}
+            for label, value in site_rows(card.record, _, current())
+        ]
+    )
+    st.caption(
+        _("95% CI, from the site card {sha256}. Threshold and triage limits are used here.").format(
+            sha256=card.record["sha256"][:12]
         )
     )
 

@@ -67,6 +67,9 @@ def _train(options) -> None:
 
 
 def _evaluate(options) -> None:
+    if options.site:
+        _evaluate_site(options)
+        return
     if options.what == "heatmaps":
         from pipeline.evaluation.heatmaps import judge_heatmaps
 
@@ -96,6 +99,17 @@ def _evaluate(options) -> None:
 
         result = evaluate(options.data, options.model, options.part, options.threshold)
     _report(result, options.json)
+
+
+def _evaluate_site(options) -> None:
+    from pipeline.evaluation.site import judge_site
+    from pipeline.report.site_card import site_pdf
+
+    record = judge_site(options.data, options.model, options.site)
+    path = options.json or Path(f"{options.model}.site.json")
+    _report(record, path)
+    path.with_suffix(".pdf").write_bytes(site_pdf(record, str, "en"))
+    print(f"{path} and {path.with_suffix('.pdf')}: set PULMOSCOPE_SITE to the first.")
 
 
 def _bench(options) -> None:
@@ -162,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--what", choices=KINDS, default="scores")
     add.add_argument("--part", choices=("all", "train", "validation", "test"), default="all")
     add.add_argument("--threshold", type=_unit_interval)
+    add.add_argument("--site", metavar="NAME", help="a card of one's own hospital, see the docs")
     pictures = Path(".cache/not_chest")
     add.add_argument("--pictures", type=Path, metavar="DIR", default=pictures, help="for gate")
     add.add_argument("--json", type=Path, metavar="FILE")

@@ -19,6 +19,7 @@ class Settings:
 
     data: str = _variable("PULMOSCOPE_DATA", "", "folder of the database, for its films")
     weights: str = _variable("PULMOSCOPE_WEIGHTS", "", "folder of weights and registry")
+    site: str = _variable("PULMOSCOPE_SITE", "", "site card: threshold and triage of a hospital")
     preload: str = _variable("PULMOSCOPE_PRELOAD", "light", "models loaded at the start, by commas")
     queue: int = _variable("PULMOSCOPE_QUEUE", 64, "films that may wait at a time", 1, 10_000)
     batch: int = _variable("PULMOSCOPE_BATCH", 4, "films of one size per forward pass", 1, 256)
