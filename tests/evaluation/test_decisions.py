@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.data.split import Row
 from pipeline.evaluation.calibration import logit
+from pipeline.evaluation.decisions import decide
 from pipeline.models.triage import TriageLimits
-from pipeline.release.publish import decide
 
 
 def drawn(counts: dict[tuple[str, str], int], shift: float, siim_shift: float, seed: int = 0):
