@@ -2,9 +2,11 @@
 
 import streamlit as st
 
+from app.session.language import current, number, percent
 from app.session.language import gettext as _
-from app.session.language import number, percent
 from app.views.names import class_names, labelled
+from pipeline.evaluation.estimates import Estimate
+from pipeline.text import formatting
 
 
 def show_elsewhere(scores: dict) -> None:
@@ -121,16 +123,10 @@ def _kept(kept: bool | None) -> str:
 
 
 def auc(scored: dict) -> str:
-    """ "0.912 (0.890 – 0.934)", or a dash where there is none."""
-    if scored["value"] is None:
-        return "–"
-    value, low, high = (number(scored[key], 3) for key in ("value", "low", "high"))
-    return f"{value} ({low} – {high})"
+    """An area under the curve with its interval, as a record of measurements holds it."""
+    return formatting.estimate(Estimate(**scored), current(), 3, share=False)
 
 
 def share(scored: dict) -> str:
-    """ "91.2% (89.0% – 93.4%)", or a dash where there is none."""
-    if scored["value"] is None:
-        return "–"
-    value, low, high = (percent(scored[key], 1) for key in ("value", "low", "high"))
-    return f"{value} ({low} – {high})"
+    """A share with its interval, as a record of measurements holds it."""
+    return formatting.estimate(Estimate(**scored), current())

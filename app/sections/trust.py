@@ -5,12 +5,14 @@ import streamlit as st
 from app.sections.answer import heatmap_verdict
 from app.sections.elsewhere import auc, share
 from app.sections.performance import chart_words
+from app.session.language import current, number, percent
 from app.session.language import gettext as _
-from app.session.language import number, percent
 from app.views import charts
 from app.views.names import method_names, model_names
+from pipeline.evaluation.estimates import Estimate
 from pipeline.explain.significance import SIGNIFICANT
 from pipeline.release.measurements import measured, measured_gate, measured_together
+from pipeline.text import formatting
 
 
 def show_heatmaps(model: str) -> None:
@@ -95,11 +97,8 @@ def _heatmap_row(name: str, values: dict) -> dict:
 
 
 def _over_chance(values: dict) -> str:
-    measured_here = values.get("infection_over_chance")
-    if not measured_here or measured_here["value"] is None:
-        return "–"
-    value, low, high = (number(measured_here[key], 2) for key in ("value", "low", "high"))
-    return f"{value} ({low} – {high})"
+    ratio = values.get("infection_over_chance")
+    return formatting.estimate(Estimate(**ratio), current(), 2, share=False) if ratio else "–"
 
 
 def show_together() -> None:
@@ -160,8 +159,7 @@ def show_lungs(model: str) -> None:
         [
             {
                 _("Model input"): words[name],
-                "AUC": number(v["auc"]["value"], 3),
-                _("95% CI"): f"{number(v['auc']['low'], 3)} – {number(v['auc']['high'], 3)}",
+                "AUC": auc(v["auc"]),
                 _("Mean change in score"): number(v["change"]["value"], 3),
                 _("Results that change"): percent(v["flipped"]["value"], 1),
             }

@@ -60,7 +60,10 @@ def find_findings(films: Sequence[Film], data: Path) -> list[tuple[str, str]]:
         **_read_table(folder / "labels.csv", "image"),
         **_read_table(folder / "database_films.csv", "database film"),
     }
-    split = read_split()
+    try:
+        split = read_split()
+    except FileNotFoundError:
+        split = {}
     found = []
     for film in films:
         if film.name in tables:

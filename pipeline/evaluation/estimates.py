@@ -1,8 +1,24 @@
 """Scores with their 95 % intervals."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval, and the number of images that it rests on.
+
+    All but ``n`` are None where there was nothing to measure. `pipeline.text.formatting.estimate`
+    writes it; ``Estimate(**record)`` reads what JSON holds of it, `dataclasses.asdict` gives that.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
 
 
 def proportion(hits: int, n: int) -> dict:

@@ -5,22 +5,17 @@ from pathlib import Path
 
 from fpdf import FPDF, FontFace
 
+from pipeline.evaluation.estimates import Estimate
 from pipeline.report.pdf import FONTS, GREY, INK, MARGIN, RED, STYLES
-from pipeline.text.formatting import number, percent
+from pipeline.text.formatting import estimate, number
 
 
 def site_rows(record: dict, translate: Callable[[str], str], language: str) -> list[tuple]:
     """Labels and values of what was measured, in the reader's language."""
     _ = translate
 
-    def rate(estimate: dict, write: Callable[[float], str]) -> str:
-        if estimate["value"] is None:
-            return "–"
-        value, low, high = (write(estimate[key]) for key in ("value", "low", "high"))
-        return f"{value} ({low} – {high})"
-
-    def share(estimate: dict) -> str:
-        return rate(estimate, lambda value: percent(value, language, 1))
+    def share(record: dict) -> str:
+        return estimate(Estimate(**record), language)
 
     def pair(rates: dict) -> str:
         return f"{share(rates['sensitivity'])}; {share(rates['specificity'])}"
@@ -36,7 +31,7 @@ def site_rows(record: dict, translate: Callable[[str], str], language: str) -> l
         (_("Model"), record["model"]),
         (_("Images (positive)"), f"{record['n']} ({record['positive']})"),
         (_("Images without a score"), share(record["withheld"])),
-        ("AUC", rate(record["auc"], lambda value: number(value, language, 3))),
+        ("AUC", estimate(Estimate(**record["auc"]), language, 3, share=False)),
         (
             _("Sensitivity; specificity at the app's threshold, {threshold}").format(threshold=own),
             pair(record["at_own_threshold"]),
