@@ -163,7 +163,10 @@ def test_percentages_in_reasons_are_the_languages(monkeypatch):
 
 def test_a_heatmap_is_praised_only_for_what_was_shown(monkeypatch):
     def judged(low):
-        return {"n": 9, "methods": {m: {"infection_gain": {"low": low}} for m in ("random", "gradcam")}}
+        return {
+            "n": 9,
+            "methods": {m: {"infection_gain": {"low": low}} for m in ("random", "gradcam")},
+        }
 
     for low, said in ((0.1, ", Grad-CAM put more heat"), (-0.1, "no heatmap method")):
         monkeypatch.setattr("app.sections.answer.measured", lambda *_, low=low: judged(low))
