@@ -36,8 +36,9 @@ from pipeline.report.provenance import origin
 SCHEME = "99PULMOSCOPE"
 DEVICE_UID = "2.25.229087305404126217430158930124876113157"  # of the program, for all its reports
 DISCLAIMER = (
-    "Not for diagnostic use. Research demonstration. Do not use it for clinical decisions. The score "
-    "ranks images by how much they resemble COVID-19 images; it is not a probability of disease."
+    "Not for diagnostic use. Research demonstration. Do not use it for clinical decisions. The "
+    "score ranks images by how much they resemble COVID-19 images; it is not a probability of "
+    "disease."
 )
 
 
