@@ -13,7 +13,7 @@ if model is None:
 scores = scores_on_test_films(model)
 performance.show_what_was_measured(scores)
 
-st.subheader(_("At which score is a film called COVID?"), anchor=False)
+st.subheader(_("Decision threshold"), anchor=False)
 performance.explore_threshold(model, scores)
 performance.show_curves(model, scores)
 performance.show_classes(model, scores)

@@ -9,13 +9,15 @@ from babel.numbers import format_decimal, format_percent
 
 from pipeline.text.messages import Message
 
+MINUS = "\u2212"
+
 
 def percent(value: float, language: str, digits: int = 0) -> str:
     """0.954 -> "95%" or "95 %"."""
     pattern = "0." + "0" * digits + "%" if digits else "0%"
     if language == "fr":
         pattern = pattern.replace("%", "\u202f%")
-    return format_percent(value, format=pattern, locale=language)
+    return format_percent(value, format=pattern, locale=language).replace("-", MINUS)
 
 
 def sentence(reason: Message, translate: Callable[[str], str], language: str) -> str:
@@ -32,7 +34,7 @@ def sentence(reason: Message, translate: Callable[[str], str], language: str) ->
 def number(value: float, language: str, digits: int = 2) -> str:
     """A number with the language's decimal sign and grouping."""
     pattern = "#,##0." + "0" * digits if digits else "#,##0"
-    return format_decimal(value, format=pattern, locale=language)
+    return format_decimal(value, format=pattern, locale=language).replace("-", MINUS)
 
 
 def date_and_time(when: datetime, language: str) -> str:

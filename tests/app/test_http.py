@@ -63,7 +63,7 @@ def test_a_withheld_score_says_why(client, films):
     said = client.post("/diagnose", content=inverted).json()
     assert said["status"] == "abstained"
     assert said["reasons"] == ["inverted"]
-    assert said["sentences"][0].startswith("The film is inverted")
+    assert said["sentences"][0].startswith("The image is inverted")
     assert said["covid_probability"] is None
 
 

@@ -83,7 +83,7 @@ def test_text_says_it_in_words(folder, capsys):
     good, refused = capsys.readouterr().out.splitlines()
     assert "Not for diagnostic use." in good
     assert "threshold" in good
-    assert "no score. The film is inverted" in refused
+    assert "no score. The image is inverted" in refused
 
 
 @pytest.mark.parametrize("cam", ["gradcam", "layercam"])

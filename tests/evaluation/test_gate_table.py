@@ -167,4 +167,4 @@ def test_the_page_has_a_row_for_every_kind_of_picture():
     assert not page.exception
     rows = measurements.measured_gate()["rows"]
     assert len(page.table[-1].value) == sum(len(table) for table in rows.values())
-    assert "échographie" in set(page.table[-1].value["Type d'image"])
+    assert "échographie" in set(page.table[-1].value["Type d’image"])

@@ -104,13 +104,13 @@ def test_page_of_one_model(diagnosis):
         diagnosis.radiograph.sha256,
         diagnosis.weights_sha256,
         diagnosis.unet_sha256,
-        "PNG, 512 x 512 pixels, 8 bits",
-        "it is not the probability that this patient is ill",
+        "PNG, 512 × 512 pixels, 8 bits",
+        "it is not the probability that this patient has COVID-19",
     ):
         assert expected in text, expected
     assert text.count("Not for diagnostic use") == 2
     assert "Synthetic" not in text
-    assert "Identity" not in text
+    assert "Patient label" not in text
     assert len(PdfReader(io.BytesIO(pdf)).pages[0].images) == 3
 
 
@@ -126,7 +126,7 @@ def test_page_of_two_models_in_french(diagnosis):
         "Cliché de synthèse",
         "9 mars 2026, 14:05",
         "non mesurée avec ces poids à ce seuil",
-        "Ne pas utiliser pour un diagnostic",
+        "Ne pas utiliser à des fins diagnostiques",
         "ab" * 32,
     ):
         assert expected in text, expected
@@ -232,7 +232,7 @@ def test_a_repair_is_named_and_undone(diagnosis, code, repair):
     assert origin(repaired) == ("ab" * 32, ("inverted", code))
     np.testing.assert_array_equal(as_stored(repair(stored), repaired), stored)
     text = page_text(case_pdf([repaired], str, "en", when=WHEN))
-    assert "inverted before reading, turned before reading" in text
+    assert "inverted before reading, rotated before reading" in text
     assert "ab" * 32 in text
 
 

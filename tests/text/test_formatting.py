@@ -20,7 +20,7 @@ def test_numbers_and_texts(language):
     assert number(0.826) == {"en": "0.83", "fr": "0,83"}[language]
     assert percent(0.954, 1) == {"en": "95.4%", "fr": "95,4\u202f%"}[language]
     assert number(599073, 0).replace("\u202f", " ") == {"en": "599,073", "fr": "599 073"}[language]
-    assert gettext("Film") == {"en": "Film", "fr": "Cliché"}[language]
+    assert gettext("Image") == {"en": "Image", "fr": "Cliché"}[language]
     assert gettext("no such text") == "no such text"
 
 
