@@ -191,8 +191,8 @@ def _sliders(page) -> dict:
     here, there = [], []
     for _ in range(5):
         settled(page)
-        slider = page.get_by_role("slider", name="How common").first
-        said = page.get_by_text("would be COVID there").first.inner_text()
+        slider = page.get_by_role("slider", name="Prevalence of COVID-19").first
+        said = page.get_by_text("would be COVID at this prevalence").first.inner_text()
         slider.focus()
         started = time.perf_counter()
         page.keyboard.press("ArrowRight")
@@ -227,7 +227,7 @@ def _work_list(page, films: int = 200) -> float:
             archive.writestr(f"{number}.png", cv2.imencode(".png", drawn)[1].tobytes())
     go_to(page, "Work list")
     drop(page, upload("films.zip", packed.getvalue()))
-    page.get_by_role("button", name="Read the films").click()
+    page.get_by_role("button", name="Read the images").click()
     started = time.perf_counter()
     page.get_by_role("button", name="CSV", exact=True).wait_for(timeout=600_000)
     return round(films / (time.perf_counter() - started), 2)

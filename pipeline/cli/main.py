@@ -147,10 +147,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    add = commands.add_parser("diagnose", help="lung mask, COVID score and heatmap of films")
+    add = commands.add_parser("diagnose", help="lung mask, COVID score and heatmap of radiographs")
     add.add_argument("files", nargs="+", metavar="FILE", type=Path)
     add.add_argument("--model", choices=("light", "xception"), default="light")
-    add.add_argument("--threshold", type=_unit_interval, help="COVID from this score on, 0..1")
+    add.add_argument("--threshold", type=_unit_interval, help="COVID at or above this score, 0..1")
     methods = methods_for(pooled=True)
     add.add_argument("--cam", choices=methods, metavar="METHOD", help=", ".join(methods))
     add.add_argument("--out", type=Path, metavar="DIR", help="write mask, overlay and heatmap here")
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("train", help="train a model on the database")
     add.add_argument("model", choices=("unet", *classifiers))
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
-    add.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    add.add_argument("--resume", action="store_true", help="continue after the last finished epoch")
     add.add_argument("--config", type=Path, metavar="FILE", help="a .py file with a RECIPE")
     add.add_argument("--run", type=Path, metavar="DIR", dest="folder", help="default runs/MODEL")
     add.add_argument(
@@ -170,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.set_defaults(run=_train)
 
-    add = commands.add_parser("evaluate", help="score a model on a folder of films")
+    add = commands.add_parser("evaluate", help="score a model on a folder of images")
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
     add.add_argument("--model", choices=classifiers, default="light")
     add.add_argument("--what", choices=KINDS, default="scores")

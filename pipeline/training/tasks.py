@@ -190,6 +190,7 @@ class ClassificationTask:
     def _taught(self, file: str) -> np.ndarray:
         """What Xception's weights in a file say of the training images: float32 (image,).
 
+        It is shown what the student is shown, at its own size.
         Kept in the cache: a run that goes on must be taught what it was taught before.
         """
         names = "\n".join(self.films[i].name for i in self.chosen["train"])
@@ -198,10 +199,8 @@ class ClassificationTask:
         if not kept.is_file():
             teacher = ARCHITECTURES["xception"].build()
             teacher.load_weights(file)
-            task = object.__new__(ClassificationTask)
-            task.__dict__ |= self.__dict__ | {"architecture": ARCHITECTURES["xception"], "seen": {}}
-            predict = predictor_of(teacher, half=True)
-            np.save(kept, task.predict(predict, "train", task.architecture.input_size))
+            size = ARCHITECTURES["xception"].input_size
+            np.save(kept, self.predict(predictor_of(teacher, half=True), "train", size))
         return np.load(kept)
 
     def _seen(self, part: str) -> Prepared:

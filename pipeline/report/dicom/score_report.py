@@ -37,8 +37,9 @@ from pipeline.report.wording import triage_guarantee, triage_names
 SCHEME = "99PULMOSCOPE"
 DEVICE_UID = "2.25.229087305404126217430158930124876113157"  # of the program, for all its reports
 DISCLAIMER = (
-    "Not for diagnostic use. A research demonstration: no decision may rest on it. The score "
-    "orders films by how much they resemble COVID-19 films; it is no probability of disease."
+    "Not for diagnostic use. Research demonstration. Do not use it for clinical decisions. The "
+    "score ranks images by how much they resemble COVID-19 images; it is not a probability of "
+    "disease."
 )
 
 
@@ -162,7 +163,7 @@ def _lung_group(
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     """Share of the film that the segment covers (TID 1410)."""
     area = Measurement(
-        _own("lung-area", "Lung area over area of the film"),
+        _own("lung-area", "Lung area as a share of the image"),
         round(diagnosis.lung_area_fraction, 6),
         codes.UCUM.NoUnits,
     )

@@ -11,7 +11,7 @@ from pipeline.training.recipe import Recipe
 
 RECIPE = Recipe(
     model="light",
-    stages=((128, 3), (256, 4)),
+    stages=((128, 3), (256, 3)),
     steps=240,
     learning_rate=2e-3,
     shares={
@@ -19,11 +19,11 @@ RECIPE = Recipe(
         "siim typical": 8,
         "siim indeterminate": 2,
         "covid_qu_ex": 1,
-        "Normal": 2,
-        "Lung_Opacity": 2,
+        "Normal": 3,
+        "Lung_Opacity": 3,
         "Viral Pneumonia": 2,
-        "siim negative": 6,
-        "siim atypical": 2,
+        "siim negative": 5,
+        "siim atypical": 1,
         "shenzhen tuberculosis": 2,
         "shenzhen negative": 1,
     },
