@@ -37,14 +37,17 @@ def fit_calibration(truth, score, weight, shifted: bool = True) -> tuple[float, 
 
     ``weight``: how much each image counts. Both classes should weigh alike in all: a calibrated
     score is then the probability of COVID where half the images show it. `at_prevalence` moves it
-    elsewhere. Unless ``shifted``, the intercept is 0.
+    elsewhere. Unless ``shifted``, the intercept is 0. Targets are a little away from 0 and 1, so
+    that classes which the scores separate wholly do not ask for an infinite slope (Platt 1999).
     """
-    side = np.where(np.asarray(truth, bool), 1, -1)
+    truth = np.asarray(truth, bool)
+    target = np.where(truth, 1 - 1 / (truth.sum() + 2), 1 / ((~truth).sum() + 2))
     odds, weight = logit(score), np.asarray(weight, np.float64) / np.sum(weight)
 
     def loss(at: np.ndarray) -> float:
         slope, intercept = at
-        return float(weight @ np.logaddexp(0, -side * (slope * odds + intercept)))
+        line = slope * odds + intercept
+        return float(weight @ (np.logaddexp(0, line) - target * line))
 
     bounds = [(0.01, 100), (-20, 20) if shifted else (0, 0)]
     slope, intercept = minimize(loss, (1.0, 0.0), method="L-BFGS-B", bounds=bounds).x

@@ -124,6 +124,13 @@ def test_slope_and_intercept_are_found_again():
     )
 
 
+def test_classes_wholly_apart_ask_for_no_infinite_slope():
+    truth = np.arange(200) % 2 == 0
+    slope, intercept = fit_calibration(truth, np.where(truth, 0.9, 0.1), np.ones(200))
+    assert 1 < slope < 4
+    assert abs(intercept) < 0.1
+
+
 def test_calibration_weighs_its_images():
     """What is fitted to a mixture rests on weights, not on how many images a part of it has."""
     rng = np.random.default_rng(3)

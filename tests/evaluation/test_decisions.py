@@ -52,7 +52,7 @@ def test_other_sets_do_not_count():
 
 
 def test_decisions_fit_the_registry():
-    rows, scores = drawn(COUNTS, 6, 0.0)
+    rows, scores = drawn(COUNTS, 4, 0.0)
     found = json.loads(json.dumps(decide(rows, scores, 0.95, 0.95)))
     assert set(found) == {"threshold", "operating_points", "calibration", "triage"}
     limits = TriageLimits(**found["triage"])
