@@ -14,12 +14,13 @@ from app.views.names import labelled, model_names
 from app.views.score import score_bar
 from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.io.orientation import REPAIRS
 from pipeline.models import registry
 from pipeline.release.measurements import measured, measured_together, scores_on_test_films
 
 
 def show_origin(case: cases.Case) -> None:
-    """Say where the film comes from, when it is no upload."""
+    """Say where the film comes from, when it is no upload, and how its file was read."""
     if case.origin == "synthetic":
         text = _(
             "**Synthetic film.** Drawn by a program: its score shows how the app works and "
@@ -29,6 +30,8 @@ def show_origin(case: cases.Case) -> None:
     elif case.origin == "database":
         text = _("Film {name} of the database, class {truth}.")
         st.markdown(f":material/database: {text}".format(name=case.name, truth=case.truth))
+    for note in case.radiograph.notes:
+        st.info(sentence(note), icon=":material/info:")
 
 
 def show_film_at_once(case: cases.Case) -> None:
@@ -48,7 +51,7 @@ def show_verdict(case: cases.Case, diagnosis: Diagnosis) -> None:
             icon=":material/block:",
         )
         for reason in diagnosis.verdict.reasons:
-            if reason.code in cases.REPAIRS:
+            if reason.code in REPAIRS:
                 label = _("Invert the film") if reason.code == "inverted" else _("Turn the film")
                 st.button(label, on_click=cases.repair, args=(case, reason.code))
         return

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.operating_point import operating_point
-from pipeline.report.provenance import origin
 from pipeline.text.formatting import date_and_time, number, percent, sentence
 
 
@@ -37,6 +36,13 @@ class Wording:
     def identity(self, typed: str) -> str:
         _ = self.translate
         return _("Identity, as typed by the reader: {identity}").format(identity=typed)
+
+    def not_writable(self) -> str:
+        _ = self.translate
+        return _(
+            "The identity has letters that this page cannot print (□ stands for each; it prints "
+            "Latin, Greek and Cyrillic): write it by hand."
+        )
 
     def model(self, name: str) -> str:
         _ = self.translate
@@ -140,16 +146,19 @@ class Wording:
         """Labels and values of what was read, with what, and when."""
         _ = self.translate
         first = diagnoses[0]
-        sha256, repairs = origin(first)
+        film = first.radiograph
         rows = [
             (_("Date and time"), date_and_time(when, self.language)),
             (_("Version"), f"Pulmoscope {first.version}"),
             (_("Film"), self._film(first)),
-            (_("sha256 of the film"), sha256),
+            (_("sha256 of the film"), film.sha256),
             (_("sha256 of the weights, U-Net"), first.unet_sha256),
         ]
-        if repairs:
-            rows.insert(3, (_("Repaired"), ", ".join(self._repair(code) for code in repairs)))
+        if film.repairs:
+            rows.insert(3, (_("Repaired"), ", ".join(self._repair(code) for code in film.repairs)))
+        notes = [sentence(note, self.translate, self.language) for note in film.notes]
+        if notes:
+            rows.insert(3, (_("Remark"), " ".join(notes)))
         for diagnosis in diagnoses:
             label = _("sha256 of the weights, {model}").format(model=self.model(diagnosis.model))
             rows.append((label, diagnosis.weights_sha256))
@@ -167,4 +176,6 @@ class Wording:
         _ = self.translate
         if code == "inverted":
             return _("inverted before reading")
+        if code == "mirrored":
+            return _("mirrored before reading")
         return _("turned before reading")

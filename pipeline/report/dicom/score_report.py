@@ -31,7 +31,6 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from pipeline.inference.diagnosis import Diagnosis
-from pipeline.report.provenance import origin
 
 SCHEME = "99PULMOSCOPE"
 DEVICE_UID = "2.25.229087305404126217430158930124876113157"  # of the program, for all its reports
@@ -95,10 +94,10 @@ def _algorithm(name: str, version: str, **parameters) -> AlgorithmIdentification
 
 def _score_group(header: Dataset, diagnosis: Diagnosis) -> MeasurementsAndQualitativeEvaluations:
     """Score, threshold and which side of it, or that the score is withheld and why (TID 1501)."""
-    file_sha256, repairs = origin(diagnosis)
-    parameters = {"cam": diagnosis.cam, "film_sha256": file_sha256}
-    if repairs:
-        parameters["film_repairs"] = "+".join(repairs)
+    film = diagnosis.radiograph
+    parameters = {"cam": diagnosis.cam, "film_sha256": film.sha256}
+    if film.repairs:
+        parameters["film_repairs"] = "+".join(film.repairs)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(highdicom.UID(), "Pulmoscope COVID score"),
         algorithm_id=_algorithm(
