@@ -45,6 +45,7 @@ class Record(BaseModel):
     status: Literal["ok", "abstained", "error"]
     reasons: list[str] = Field(description="Codes: why there is no score")
     sentences: list[str] = Field(description="The same in words: what, why, what to do")
+    notes: list[str] = Field([], description="What to know of how the file was read")
     model: str | None
     weights_sha256: str | None = None
     unet_sha256: str | None = None
@@ -163,7 +164,8 @@ def _answer(request: Request, model: str, threshold: float | None, data: bytes) 
     if threshold is not None and said["covid_probability"] is not None:
         said |= {"threshold": threshold, "positive": said["covid_probability"] >= threshold}
     sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
-    return Record(**said, sentences=sentences)
+    notes = [note.sentence() for note in diagnosis.radiograph.notes]
+    return Record(**said, sentences=sentences, notes=notes)
 
 
 def _must_be_installed(model: str) -> None:

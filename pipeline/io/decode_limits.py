@@ -131,9 +131,14 @@ def jpeg_kind(data: bytes) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class TiffPage:
-    """One directory of a TIFF. ``tags``: the first value of each of its tags."""
+    """One directory of a TIFF.
+
+    ``tags``: the first value of each of its tags. ``strips``: layout and place of the numbers that
+    say where strips and tiles lie, by tag.
+    """
 
     tags: dict[int, int]
+    strips: dict[int, tuple[str, int]]
 
     @property
     def is_whole(self) -> bool:
@@ -190,26 +195,39 @@ def _tiff_page(data: bytes, start: int, entries: int, order: str, wide: bool) ->
         most = MAX_STRIPS if tag in STRIPS else MAX_VALUES
         if kind not in BYTES and most < count < len(data):  # Pillow skips what the file cannot hold
             raise TooMuch("a tag of very many values")
-        size = {3: 2, 4: 4, 16: 8}.get(kind, 0)
-        inside = count * size <= (8 if wide else 4)
-        where = place + (12 if wide else 8) if inside else value
-        if size and count and where + size <= len(data):
-            form = order + {2: "H", 4: "L", 8: "Q"}[size]
-            (value,) = struct.unpack_from(form, data, where)
-            if tag in STRIPS:
-                fits = min(count, (len(data) - where) // size)
-                strips[tag] = struct.unpack_from(f"{order}{fits}{form[1]}", data, where)
+        letter = {3: "H", 4: "L", 16: "Q"}.get(kind)
+        if letter:
+            size = struct.calcsize(order + letter)
+            inside = count * size <= (8 if wide else 4)
+            where = place + (12 if wide else 8) if inside else value
+            fits = min(count, max(0, len(data) - where) // size)
+            if fits:
+                (value,) = struct.unpack_from(order + letter, data, where)
+                strips[tag] = f"{order}{fits}{letter}", where
         numbers.setdefault(tag, value)
     tile = [numbers.get(tag) for tag in (322, 323)]
     if tile != [None, None] and (tile[0] or 2**16) * (tile[1] or 2**16) > MAX_TILE_PIXELS:
         raise TooMuch("a tile larger than any radiograph")
-    if numbers.get(259) in (6, 7):
-        for offsets, lengths in ((273, 279), (324, 325)):
-            for place, length in zip(
-                strips.get(offsets, ()), strips.get(lengths, ()), strict=False
-            ):
-                check_scans(data[place : place + length])
-    return TiffPage(numbers)
+    return TiffPage(numbers, {tag: strips[tag] for tag in STRIPS if tag in strips})
+
+
+def check_page(data: bytes, page: TiffPage) -> None:
+    """Refuse a page whose strips or tiles are JPEGs of very many scans."""
+    if page.tags.get(259) not in (6, 7):
+        return
+    left = 2 * len(data)  # strips do not overlap
+    for offsets, lengths in ((273, 279), (324, 325)):
+        if offsets in page.strips and lengths in page.strips:
+            places, sizes = (struct.unpack_from(f, data, p) for f, p in _of(page, offsets, lengths))
+            for place, size in zip(places, sizes, strict=False):
+                left -= size
+                if left < 0:
+                    raise TooMuch("strips over each other")
+                check_scans(data[place : place + size])
+
+
+def _of(page: TiffPage, *tags: int) -> list[tuple[str, int]]:
+    return [page.strips[tag] for tag in tags]
 
 
 # -- DICOM ------------------------------------------------------------------------------------

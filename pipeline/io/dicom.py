@@ -273,7 +273,7 @@ def _shown(header: Header, layout: Layout, stored: np.ndarray) -> np.ndarray:
     voi = _voi(header, *modality.range)
     padded = _padded(header, layout, stored)
     values = _applied(stored, modality, voi)
-    if voi is None or _is_flat(values, padded):
+    if voi is None or _shows_nothing(values, padded):
         values = _applied(stored, modality, None)
         linear = header.code("PixelIntensityRelationship") == "LIN"
         _stretch(values, padded, linear and header.code("PresentationIntentType") == RAW)
@@ -294,10 +294,11 @@ def _applied(stored: np.ndarray, modality, voi) -> np.ndarray:
     return values
 
 
-def _is_flat(values: np.ndarray, padded: np.ndarray | None) -> bool:
+def _shows_nothing(values: np.ndarray, padded: np.ndarray | None) -> bool:
+    """Whether a window leaves less than an eighth of the levels, 0..255, to the whole image."""
     where = True if padded is None else ~padded
     low, high = (float(f(where=where, initial=i)) for f, i in ((values.min, 255), (values.max, 0)))
-    return high - low < 1
+    return high - low < 32
 
 
 def _stretch(values: np.ndarray, padded: np.ndarray | None, linear: bool) -> None:
@@ -406,7 +407,9 @@ def _modality(header: Header, layout: Layout) -> Table | Rescale:
         if table:
             return table
     slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
-    return Rescale(slope or 1.0, intercept or 0.0, layout.range)
+    if not slope or intercept is None:  # one without the other says nothing, nor does slope 0
+        slope, intercept = 1.0, 0.0
+    return Rescale(slope, intercept, layout.range)
 
 
 def _voi(header: Header, low: float, high: float):

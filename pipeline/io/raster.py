@@ -53,11 +53,12 @@ def read_raster(data: bytes, sha256: str) -> Radiograph:
 def _opened(data: bytes, pages: list) -> tuple[Image.Image, int]:
     """The picture, not decoded yet, and which page of a TIFF it is."""
     image = Image.open(decode_limits.Bounded(data), formats=FORMATS)
-    if image.format != "TIFF":
+    if not pages:
         return image, 0
     page = decode_limits.main_page(pages)
     if 330 in pages[page].tags and not pages[page].is_whole:
         raise UnreadableRadiograph("tiff_reduced")
+    decode_limits.check_page(data, pages[page])
     try:
         image.seek(page)
     except Exception as error:
@@ -71,16 +72,17 @@ def _radiograph(data: bytes, image: Image.Image, pages: list, page: int, sha256:
     kind = "JPEG" if kind == "MPO" else kind  # cameras store several JPEGs in one file
     white_is_zero = kind == "TIFF" and image.tag_v2.get(262) == 0
     deep = _is_deep_colour(data, kind, pages, page)
-    turn = TURNS.get(image.getexif().get(0x0112))
     count = sum(page.is_whole for page in pages)
     notes = (Message("pages", {"count": count}),) if count > 1 else ()
     bits = 1 if mode == "1" else 8
     if deep:
+        turn = TURNS.get(image.getexif().get(0x0112))
         pixels, bits = _scaled(_deep_grey(data))
-        turned = Image.fromarray(pixels).transpose(turn) if turn is not None else None
-        pixels = pixels if turned is None else np.array(turned)
+        if turn is not None:
+            pixels = np.array(Image.fromarray(pixels).transpose(turn))
         return Radiograph(pixels, sha256, kind, bits=bits, notes=notes)
     image.load()
+    turn = TURNS.get(image.getexif().get(0x0112))  # in a PNG it may stand behind the pixels
     image = image if turn is None else image.transpose(turn)
     if mode == "1" or image.mode == "L":
         pixels = _levels(image if image.mode == "L" else image.convert("L"))

@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+import warnings
 import zipfile
 from dataclasses import replace
 
@@ -16,10 +17,11 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.io.orientation import REPAIRS, repaired
 from pipeline.io.radiograph import read_radiograph
 from pipeline.report.dicom.objects import NotExportable, dicom_objects, dicom_zip
+from pipeline.report.dicom.source import read_source
 from pipeline.report.pdf import case_pdf
-from pipeline.report.provenance import UNDO
 from pipeline.report.record import case_json
 from tests.report.test_report import WHEN, WITHHELD, answer_on, page_text
 
@@ -184,28 +186,50 @@ def test_no_lungs_no_segmentation(case):
     assert report_of(files["score.sr.dcm"]).get_planar_roi_measurement_groups() == []
 
 
-REPAIRS = {
-    "inverted": lambda film: 255 - film,
-    "turned_left": lambda film: np.rot90(film, -1),
-    "turned_right": np.rot90,
-    "upside_down": lambda film: np.rot90(film, 2),
-}
-
-
-@pytest.mark.parametrize("code", UNDO)
+@pytest.mark.parametrize("code", REPAIRS)
 def test_a_repaired_film_is_turned_back(case, film_and_lungs, code):
     """The reader turned the film; the archive's film still lies as it was stored."""
     data, diagnosis = case
     film = diagnosis.radiograph
-    pixels = np.ascontiguousarray(REPAIRS[code](film.pixels))
-    repaired = replace(film, pixels=pixels, sha256=f"{film.sha256}-{code}")
+    right = replace(film, pixels=repaired(film.pixels, (code,)), repairs=(code,))
     lungs = film_and_lungs[1]
-    turned = lungs if code == "inverted" else np.ascontiguousarray(REPAIRS[code](lungs))
-    files = dicom_objects(data, answer_on(repaired, turned))
+    turned = lungs if code == "inverted" else repaired(lungs, (code,))
+    files = dicom_objects(data, answer_on(right, turned))
     mask = pydicom.dcmread(io.BytesIO(files["lungs.seg.dcm"])).pixel_array
     np.testing.assert_array_equal(mask * 255, lungs)
     assert pydicom.dcmread(io.BytesIO(files["heatmap.pm.dcm"])).pixel_array.shape == lungs.shape
     assert f"film_repairs={code}" in texts(files["score.sr.dcm"])
+
+
+def test_a_mask_of_a_mirrored_film_lies_over_its_pixels(film_and_lungs):
+    """Patient Orientation R, F: the reader sees the usual side, the archive its own pixels."""
+    film, lungs = film_and_lungs
+    data = source(film[:, ::-1], PatientOrientation=["R", "F"])
+    diagnosis = read_by_model(data, lungs)
+    assert diagnosis.radiograph.repairs == ("mirrored",)
+    mask = pydicom.dcmread(io.BytesIO(dicom_objects(data, diagnosis)["lungs.seg.dcm"])).pixel_array
+    np.testing.assert_array_equal(mask * 255, lungs[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"AccessionNumber": "20240101-CXR-0012345"},
+        {"PatientID": "P" * 65},
+        {"StudyInstanceUID": "1.02.3"},
+        {"StudyID": "S" * 17},
+    ],
+)
+def test_an_identifier_is_kept_or_nothing_is_exported(film_and_lungs, tags):
+    film, lungs = film_and_lungs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = source(film, **tags)
+        ((keyword, value),) = tags.items()
+        assert read_source(data).get(keyword) == value
+    with pytest.raises(NotExportable, match="breaks the DICOM standard") as caught:
+        dicom_objects(data, read_by_model(data, lungs))
+    assert value not in str(caught.value)
 
 
 def test_monochrome1_is_shown_as_it_is_read(film_and_lungs):
