@@ -12,8 +12,9 @@ from app.session.language import current
 from app.session.language import gettext as _
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.file_name import file_name
-from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf
+from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf, one_line, writable
 from pipeline.report.record import case_json
+from pipeline.report.wording import Wording
 
 
 @st.fragment
@@ -25,6 +26,8 @@ def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
             max_chars=IDENTITY_LENGTH,
             key=f"identity_{case.radiograph.key}",
         )
+        if writable(one_line(identity)) != one_line(identity):
+            st.warning(Wording(_, current()).not_writable(), icon=":material/warning:")
         others = [d for d in cases.readings(case) if d.model != diagnosis.model]
         diagnoses = [as_chosen(d) for d in (diagnosis, *others)]
         synthetic, when = case.origin == "synthetic", datetime.now(UTC).astimezone()

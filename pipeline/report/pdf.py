@@ -52,7 +52,7 @@ def case_pdf(
     Raises ValueError for answers of several films and for an identity that is too long.
     """
     check_same_film(diagnoses)
-    identity = " ".join(unicodedata.normalize("NFC", identity).split())
+    identity = one_line(identity)
     if len(identity) > IDENTITY_LENGTH:
         raise ValueError(
             f"the identity has {len(identity)} characters, at most {IDENTITY_LENGTH} have a place "
@@ -74,6 +74,11 @@ def case_pdf(
     raise ValueError(
         f"{len(diagnoses)} answers do not fit on one page: print one or two at a time."
     )
+
+
+def one_line(identity: str) -> str:
+    """What the reader typed as it is printed: composed letters, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", identity).split())
 
 
 @cache

@@ -194,7 +194,7 @@ def by_dcmtk(data: bytes, folder, *options: str) -> np.ndarray:
     return np.asarray(Image.open(target), np.float64) * (255 / 65535)
 
 
-needs_dcmtk = pytest.mark.skipif(
+needs_dcmtk = pytest.mark.skipif(  # which continuous integration has
     not (shutil.which("dcmj2pnm") or os.environ.get("CI")), reason="dcmtk is not installed"
 )
 # Where pydicom differs from the standard: it maps a negative slope's window the wrong way round,

@@ -1,6 +1,7 @@
 """DICOM objects of a case: what they say, what they lie over, what validators say of them."""
 
 import io
+import os
 import shutil
 import subprocess
 import warnings
@@ -218,6 +219,7 @@ def test_a_mask_of_a_mirrored_film_lies_over_its_pixels(film_and_lungs):
         {"PatientID": "P" * 65},
         {"StudyInstanceUID": "1.02.3"},
         {"StudyID": "S" * 17},
+        {"PatientID": ["P1", "P2"]},
     ],
 )
 def test_an_identifier_is_kept_or_nothing_is_exported(film_and_lungs, tags):
@@ -229,7 +231,7 @@ def test_an_identifier_is_kept_or_nothing_is_exported(film_and_lungs, tags):
         assert read_source(data).get(keyword) == value
     with pytest.raises(NotExportable, match="breaks the DICOM standard") as caught:
         dicom_objects(data, read_by_model(data, lungs))
-    assert value not in str(caught.value)
+    assert str(value) not in str(caught.value)
 
 
 def test_monochrome1_is_shown_as_it_is_read(film_and_lungs):
@@ -310,19 +312,72 @@ def test_zip_has_a_folder_per_model(case):
 PLANES = ("PlanePositionSequence", "PlaneOrientationSequence", "PlanePositionSlideSequence")
 
 
-@pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dicom3tools is not installed")
-@pytest.mark.parametrize("name", NAMES)
-def test_dciodvfy_finds_no_error(files, tmp_path, name):
-    path = tmp_path / name
-    path.write_bytes(files[name])
-    said = subprocess.run(["dciodvfy", path], capture_output=True, check=False).stderr
-    errors = [line for line in said.decode().splitlines() if line.startswith("Error")]
-    if name == "heatmap.pm.dcm":
-        errors = [line for line in errors if not any(f"<{plane}>" in line for plane in PLANES)]
-    assert errors == []
+def missing(program: str) -> bool:
+    """Whether a test may be left out; where there is continuous integration, none may."""
+    return not (shutil.which(program) or os.environ.get("CI"))
 
 
-@pytest.mark.skipif(not shutil.which("dsrdump"), reason="dcmtk is not installed")
+def errors_in(files: dict[str, bytes], folder) -> list[str]:
+    """What dciodvfy calls an error in any of these objects."""
+    errors = []
+    for name, data in files.items():
+        path = folder / name
+        path.write_bytes(data)
+        said = subprocess.run(["dciodvfy", path], capture_output=True, check=False).stderr
+        found = [line for line in said.decode().splitlines() if line.startswith("Error")]
+        if name == "heatmap.pm.dcm":
+            found = [line for line in found if not any(f"<{plane}>" in line for plane in PLANES)]
+        errors += [f"{name}: {line}" for line in found]
+    return errors
+
+
+ODD = {
+    "as it should be": {},
+    "mirrored": {"PatientOrientation": ["R", "F"]},
+    "bits stored higher up": {"BitsStored": 10, "HighBit": 11},
+    "MONOCHROME1": {"PhotometricInterpretation": "MONOCHROME1"},
+    "computed radiography": {
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1",
+        "Modality": "CR",
+        "BodyPartExamined": "chest pa",
+    },
+    "scanned": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "Modality": "RG"},
+    "nobody's": dict.fromkeys(("AccessionNumber", "StudyID", "PatientID", "PatientName"), ""),
+    "lossy": {
+        "LossyImageCompression": "01",
+        "LossyImageCompressionRatio": "10.5",
+        "LossyImageCompressionMethod": "ISO_10918_1",
+    },
+    "in a frame of reference": {"FrameOfReferenceUID": "1.2.9", "PixelSpacing": ["0.1", "0.1"]},
+    "values that are not allowed": {
+        "PatientOrientation": ["X", "Y"],
+        "BurnedInAnnotation": "MAYBE",
+        "PatientIdentityRemoved": "maybe",
+        "PatientSex": "f",
+        "StudyDate": "2026.03.09",
+        "StudyTime": "25:00",
+        "PatientBirthDate": "19500",
+        "StudyDescription": "d" * 80,
+    },
+    "a name in three scripts": {
+        "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
+        "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    },
+}
+
+
+@pytest.mark.skipif(missing("dciodvfy"), reason="dicom3tools is not installed")
+@pytest.mark.parametrize("name", ODD)
+def test_dciodvfy_finds_no_error(film_and_lungs, tmp_path, name):
+    """In any object that is written of any film, however odd."""
+    film, lungs = film_and_lungs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = source(film // 4 if "HighBit" in ODD[name] else film, **ODD[name])
+    assert errors_in(dicom_objects(data, read_by_model(data, lungs)), tmp_path) == []
+
+
+@pytest.mark.skipif(missing("dsrdump"), reason="dcmtk is not installed")
 def test_dcmtk_reads_everything(files, tmp_path):
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)

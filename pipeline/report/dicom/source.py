@@ -6,6 +6,7 @@ reaches a `Diagnosis`, a page, a PDF or a log.
 """
 
 import io
+import re
 
 import pydicom
 from pydicom import DataElement, Dataset
@@ -37,6 +38,14 @@ OPTIONAL = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
+# What these may say (PS3.3 C.7.6.1, C.7.1.1, C.7.6.1.1.5); PATTERNS holds for each of the values.
+PATTERNS = {
+    "PatientSex": "[MFO]",
+    "PatientOrientation": "[LRAPHF]{1,3}",
+    "BurnedInAnnotation": "YES|NO",
+    "PatientIdentityRemoved": "YES|NO",
+    "LossyImageCompression": "00|01",
+}
 
 
 class NotExportable(ValueError):
@@ -70,8 +79,6 @@ def read_source(data: bytes) -> Dataset:
         _copy(film, header, keyword)
         if keyword not in header:
             setattr(header, keyword, None)
-    if header.PatientSex not in ("M", "F", "O"):
-        header.PatientSex = None
     for keyword in OPTIONAL:
         _copy(film, header, keyword)
     return header
@@ -85,6 +92,8 @@ def check_identifiers(header: Dataset) -> None:
     for keyword in (*REFERENCE, *IDENTIFIERS):
         value = header.get(keyword)
         try:
+            if isinstance(value, pydicom.multival.MultiValue):
+                raise ValueError("one identifier, not several")
             if value is not None and value != "":
                 validate_value(dictionary_VR(keyword), str(value), pydicom.config.RAISE)
         except ValueError:
@@ -104,6 +113,8 @@ def _copy(film: Dataset, header: Dataset, keyword: str) -> None:
         parts = [str(part) if kind == "PN" else part for part in parts]
         for part in parts if keyword not in IDENTIFIERS else ():
             validate_value(kind, part, pydicom.config.RAISE)
+            if keyword in PATTERNS and not re.fullmatch(PATTERNS[keyword], part):
+                return
     except (ValueError, TypeError, AttributeError, LookupError):
         return
     whole = parts if len(parts) > 1 else parts[0]
