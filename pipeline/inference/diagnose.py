@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.inference.predictor import Predictor
+from pipeline.io.orientation import repaired
 from pipeline.io.radiograph import Radiograph, read_radiograph
 from pipeline.models.site import decisions_of
 from pipeline.quality.gate import REASONS, Verdict, judge
@@ -28,13 +29,8 @@ def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> V
         return verdict
     film = radiograph.pixels
     passing = {}
-    for code, other in (
-        ("inverted", 255 - film),
-        ("turned_left", np.rot90(film, -1)),
-        ("turned_right", np.rot90(film)),
-        ("upside_down", np.rot90(film, 2)),
-    ):
-        changed = replace(radiograph, pixels=np.ascontiguousarray(other))
+    for code in ("inverted", "turned_left", "turned_right", "upside_down"):
+        changed = replace(radiograph, pixels=repaired(film, (code,)))
         tried = judge(changed, predictor.find_lungs(changed.pixels), predictor.gate)
         if tried.may_score:
             passing[code] = tried.statistics.entropy

@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.io.radiograph import Radiograph
 from pipeline.text.messages import Message
 
-LATERAL = ("LL", "RL", "LATERAL", "LLO", "RLO", "LAT")
+LATERAL = ("LL", "RL", "LATERAL", "LLO", "RLO", "LAT", "OBLIQUE")
 CHEST = ("", "CHEST", "THORAX", "LUNG", "PORT CHEST", "CHEST PORT", "TORAX")
 
 
