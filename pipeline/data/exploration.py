@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,24 +13,26 @@ from tqdm import tqdm
 
 from pipeline import __version__
 from pipeline.data.database import Film, read_database, read_film, read_mask, source_name
-from pipeline.data.split import PARTS, near_duplicates_of, row_of
+from pipeline.data.split import PARTS, near_duplicates_of, read_split
 
 SIZE = 128
 BRIGHTNESS_BINS, LEVEL_BINS = 32, 64
 WHOLE_TABLE = "all_21165.metadata.csv"
 
 
-def explore(data: Path) -> dict:
+def explore(data: Path) -> dict[str, Any]:
     """Counts, sources, brightness, grey levels before and after equalisation, near-duplicates.
 
     ``whole``: films per class and source of the whole database, from its own table, where that is
     there. ``sets``: the films at hand, see `_describe`; films are shrunk to `SIZE` pixels.
-    ``file_list_sha256``: of the films' class and name, a line each, in order of name.
+    ``file_list_sha256``: of the films' class and name, a line each, in order of name. ``split``:
+    films in each part of the project's split, and in none.
     """
     films = read_database(data)
     pixels = np.stack([read_film(f.path, SIZE) for f in tqdm(films, desc="films")])
     groups = near_duplicates_of(films)
-    parts = [row_of(film).part for film in films]
+    dealt = read_split()
+    parts = [dealt[film.name].part if film.name in dealt else "none" for film in films]
     strata = list(dict.fromkeys(film.stratum for film in films))
     return {
         "what": "database",
@@ -39,7 +42,7 @@ def explore(data: Path) -> dict:
         "whole": _whole(data),
         "sets": {name: _describe(films, pixels, name) for name in tqdm(strata, desc="sets")},
         "near_duplicates": _near_duplicates(films, groups),
-        "split": {name: parts.count(name) for name in PARTS},
+        "split": {name: parts.count(name) for name in (*PARTS, "none")},
     }
 
 
@@ -62,7 +65,7 @@ def _whole(data: Path) -> dict[str, dict[str, int]] | None:
     return {label: dict(sources.most_common()) for label, sources in counts.items()}
 
 
-def _describe(films: Sequence[Film], pixels: np.ndarray, stratum: str) -> dict:
+def _describe(films: Sequence[Film], pixels: np.ndarray, stratum: str) -> dict[str, Any]:
     """One class, or one set without a class.
 
     ``brightness``: a film's mean level, 0..255: quartiles and counts in equal bins. ``levels``:
@@ -111,7 +114,7 @@ def _level_shares(films: Sequence[np.ndarray]) -> list[float] | None:
     return np.mean(counts, axis=0).round(5).tolist() if counts else None
 
 
-def _near_duplicates(films: Sequence[Film], groups: np.ndarray) -> dict:
+def _near_duplicates(films: Sequence[Film], groups: np.ndarray) -> dict[str, Any]:
     sizes = np.bincount(groups)
     several = [np.flatnonzero(groups == g) for g in np.flatnonzero(sizes > 1)]
     return {

@@ -1,7 +1,11 @@
 """Keras's antialiased resizing in operations that every runtime has."""
 
+from typing import Any
+
 import keras
-from keras import ops
+from keras import KerasTensor, ops
+
+Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="pulmoscope")
@@ -17,25 +21,25 @@ class PortableResize(keras.layers.Layer):
     size, size, 1), the same to 0.001 of 255 grey levels. No weights.
     """
 
-    def __init__(self, size: int, **kwargs):
+    def __init__(self, size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.size = size
 
-    def call(self, film):
+    def call(self, film: KerasTensor) -> KerasTensor:
         shape = ops.shape(film)
         rows = _weights(shape[1], self.size)
         columns = _weights(shape[2], self.size)
         small = ops.matmul(rows, ops.squeeze(film, -1))
         return ops.expand_dims(ops.matmul(small, ops.transpose(columns)), -1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.size, self.size, 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size}
 
 
-def _weights(count, size: int):
+def _weights(count: Any, size: int) -> KerasTensor:
     """float32 (size, count): how much each of ``count`` pixels counts for each of ``size``."""
     step = ops.cast(count, "float32") / size
     centres = (ops.arange(size, dtype="float32") + 0.5) * step

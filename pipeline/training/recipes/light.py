@@ -28,6 +28,6 @@ RECIPE = Recipe(
     },
     smoothing=0.02,
     averaging=0.995,
-    teachers=("weights/xception.weights.h5",),
+    teachers=("xception",),
     teacher_share=0.6,
 )
