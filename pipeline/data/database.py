@@ -114,8 +114,11 @@ def load_films(films: Iterable[Film], size: int) -> np.ndarray:
 
 
 def load_masks(films: Iterable[Film], size: int) -> np.ndarray:
-    """Decode lung masks to uint8 (film, size, size, 1): 255 inside a lung field, 0 outside."""
-    return np.stack([read_mask(film.mask, size) for film in films])[..., None]
+    """Decode lung masks to uint8 (film, size, size, 1): 255 inside a lung field, 0 outside.
+
+    Films without a mask are left out.
+    """
+    return np.stack([read_mask(film.mask, size) for film in films if film.mask])[..., None]
 
 
 def read_film(path: Path, size: int) -> np.ndarray:

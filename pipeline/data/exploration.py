@@ -56,7 +56,7 @@ def _whole(data: Path) -> dict[str, dict[str, int]] | None:
     tables = sorted(Path(data).glob(f"**/{WHOLE_TABLE}"))
     if not tables:
         return None
-    counts: dict[str, Counter] = {}
+    counts: dict[str, Counter[str]] = {}
     with tables[0].open(newline="", encoding="utf-8-sig") as lines:
         for row in csv.DictReader(lines):
             label = row["FILE NAME"].rsplit("-", 1)[0]
@@ -75,8 +75,8 @@ def _describe(films: Sequence[Film], pixels: np.ndarray, stratum: str) -> dict[s
     """
     chosen = [i for i, film in enumerate(films) if film.stratum == stratum]
     own = pixels[chosen]
-    masked = [i for i in chosen if films[i].mask]
-    masks = {i: read_mask(films[i].mask, SIZE) > 127 for i in masked}
+    masks = {i: read_mask(mask, SIZE) > 127 for i in chosen if (mask := films[i].mask)}
+    masked = list(masks)
     brightness = own.mean((1, 2))
     lungs = [(cv2.equalizeHist(pixels[i] * masks[i]), masks[i]) for i in masked]
     by_brightness = sorted(masked, key=lambda i: pixels[i].mean())
@@ -116,7 +116,7 @@ def _level_shares(films: Sequence[np.ndarray]) -> list[float] | None:
 
 def _near_duplicates(films: Sequence[Film], groups: np.ndarray) -> dict[str, Any]:
     sizes = np.bincount(groups)
-    several = [np.flatnonzero(groups == g) for g in np.flatnonzero(sizes > 1)]
+    several = [np.flatnonzero(groups == g).tolist() for g in np.flatnonzero(sizes > 1)]
     return {
         "groups_of_several": len(several),
         "films_in_them": int(sum(map(len, several))),

@@ -104,7 +104,12 @@ class Trainer:
             numbers = range(self.epoch * steps, (self.epoch + 1) * steps)
             loss = self._epoch(self._stream(batches_for(size), numbers))
             scores = score(self.predict, size)
-            record = {"epoch": self.epoch + 1, "size": size, "loss": loss, "validation": scores}
+            record: dict[str, Any] = {
+                "epoch": self.epoch + 1,
+                "size": size,
+                "loss": loss,
+                "validation": scores,
+            }
             record["seconds"] = round(time.monotonic() - started, 1)
             tqdm.write(json.dumps(record))
             self.history.append(record)

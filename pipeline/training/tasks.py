@@ -41,7 +41,8 @@ class SegmentationTask:
     def batches(self, size: int) -> Pairs:
         """The training batches at one image size; the last stage leaves most images sharp."""
         share = 1.0 if size < self.recipe.sizes[-1] else 0.5
-        return Pairs(*self._pairs("train", size), self.recipe.batch, self.recipe.seed, share)
+        images, masks = self._pairs("train", size)
+        return Pairs(images, masks, self.recipe.batch, self.recipe.seed, share)
 
     def score(self, predict: Predict, size: int) -> dict[str, Any]:
         """Mean Dice and pixel accuracy of the validation images."""
@@ -60,8 +61,10 @@ class SegmentationTask:
     def _pairs(self, part: str, size: int) -> tuple[Array, Array]:
         if (part, size) not in self.arrays:
             films = self.films[part]
-            pair = load_films(films, size)[..., 0], load_masks(films, size)[..., 0]
-            self.arrays[part, size] = pair
+            self.arrays[part, size] = (
+                load_films(films, size)[..., 0],
+                load_masks(films, size)[..., 0],
+            )
         return self.arrays[part, size]
 
 
