@@ -53,7 +53,7 @@ with st.sidebar:
     declare()
 
 st.warning(
-    _("**Not for diagnostic use.** A research demonstration: no decision may rest on it."),
+    _("**Not for diagnostic use.** Research demonstration. Do not use it for clinical decisions."),
     icon=":material/warning:",
 )
 sign_in.require()

@@ -74,7 +74,7 @@ def keep_flows(page) -> None:
     page.locator(".viewer[data-zoom]").wait_for()
     keep(page, "compare", "h1", ".viewer")
     go_to(page, "Work list")
-    page.get_by_role("button", name="Try it with synthetic films").click()
+    page.get_by_role("button", name="Try it with synthetic images").click()
     page.get_by_role("button", name="CSV", exact=True).wait_for(timeout=1_200_000)
     keep(page, "worklist", "h1", "[data-testid=stDataFrame]")
     go_to(page, "Performance")

@@ -8,17 +8,19 @@ from app.session.language import gettext as _
 st.title(_("About the models"))
 st.markdown(
     _(
-        "Pulmoscope finds the lungs on a frontal chest radiograph, scores how much the lungs "
-        "resemble those of COVID-19 films, and shows where the score comes from. It is a "
-        "research demonstration."
+        "Pulmoscope finds the lungs on a frontal chest radiograph, scores how much they resemble "
+        "those of COVID-19 images, and shows where the score comes from. It is a research "
+        "demonstration, built on the models of the project report by Pagesy and Larose, called "
+        "here the original report."
     )
 )
 st.subheader(_("Intended use"), anchor=False)
 st.markdown(about.intended_use())
 st.subheader(_("Limits"), anchor=False)
 st.markdown(about.limits())
-st.subheader(_("Scores on test films"), anchor=False)
+st.subheader(_("Scores on test images"), anchor=False)
 about.show_scores()
+about.show_site()
 st.subheader(_("Data"), anchor=False)
 st.markdown(about.data())
 st.subheader(_("Weights"), anchor=False)

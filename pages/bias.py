@@ -8,9 +8,9 @@ from app.session.language import gettext as _
 st.title(_("Why cut out the lungs?"))
 st.markdown(
     _(
-        "A network that may look anywhere looks wherever it pays: at lettering, tubes, the border. "
-        "CNN-2 of the report sees the whole film; the light CNN and Xception see the lungs alone. "
-        "Paint something on a film, anywhere, and see whose score moves."
+        "An unmasked network exploits any shortcut: lettering, tubes, borders. CNN-2 of the "
+        "original report sees the whole image; the light CNN and Xception see only the lungs. Draw "
+        "something anywhere on an image and see which score changes."
     )
 )
 case = preprocessing.choose_case()
@@ -21,7 +21,7 @@ bias.show_scores(answers)
 bias.show_heatmaps(answers)
 bias.offer_slide(case, answers)
 
-st.subheader(_("What is left when something is taken away"), anchor=False)
+st.subheader(_("Scores after removing parts of the image"), anchor=False)
 bias.show_variants(bias.variants(case, models))
-st.subheader(_("What remains confounded"), anchor=False)
+st.subheader(_("Remaining confounders"), anchor=False)
 bias.show_what_remains()

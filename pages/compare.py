@@ -16,16 +16,16 @@ if len(cases.cases()) < (1 if both else 2):
     st.stop()
 
 if both:
-    case = compare.choose_film(_("Film"), "compared_film")
+    case = compare.choose_film(_("Image"), "compared_film")
     answers = compare.ask(case, registry.classifiers()[:2])
     compare.show_scores([model_names()[a.model] for a in answers], answers)
     compare.show_models(*answers)
 else:
     left, right, third = st.columns(3)
     with left:
-        earlier = compare.choose_film(_("First film"), "earlier_film", 0)
+        earlier = compare.choose_film(_("First image"), "earlier_film", 0)
     with right:
-        later = compare.choose_film(_("Second film"), "later_film", 1)
+        later = compare.choose_film(_("Second image"), "later_film", 1)
     with third:
         model = reading.choose_model("compared_model")
     answers = [compare.ask(case, [model])[0] for case in (earlier, later)]

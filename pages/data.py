@@ -8,16 +8,16 @@ from app.session.language import gettext as _
 st.title(_("The data"))
 st.markdown(
     _(
-        "Every answer rests on the films that the models learnt from. This page shows how many "
-        "there are, where they come from, how bright they are before and after equalising, and "
-        "how training balances them."
+        "Every result depends on the images used for training. This page shows how many there are, "
+        "where they come from, how bright they are before and after equalisation, and how training "
+        "balances them."
     )
 )
 found = data.statistics()
 if found is None:
     st.stop()
 
-st.subheader(_("Films per class"), anchor=False)
+st.subheader(_("Images per class"), anchor=False)
 data.show_counts(found)
 st.subheader(_("Sources per class"), anchor=False)
 data.show_sources(found)
@@ -25,7 +25,7 @@ st.subheader(_("Brightness"), anchor=False)
 data.show_brightness(found)
 st.subheader(_("Grey levels"), anchor=False)
 data.show_levels(found)
-st.subheader(_("Darkest, middle and brightest"), anchor=False)
+st.subheader(_("Darkest, median and brightest"), anchor=False)
 data.show_examples(found)
 st.subheader(_("Near-duplicates"), anchor=False)
 data.show_duplicates(found)

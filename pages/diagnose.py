@@ -29,7 +29,7 @@ waiting = st.empty()
 if not cases.is_answered(case, model):
     with waiting.container():
         answer.show_film_at_once(case)
-        with st.spinner(_("Finding the lungs and computing the score …")):
+        with st.spinner(_("Finding the lungs and computing the score…")):
             cases.diagnosis_of(case, model)
 waiting.empty()
 diagnosis = cases.diagnosis_of(case, model)

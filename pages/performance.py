@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.sections import performance, trust
+from app.sections import elsewhere, performance, trust
 from app.session.language import gettext as _
 from pipeline.release.measurements import scores_on_test_films
 
@@ -12,8 +12,10 @@ if model is None:
     st.stop()
 scores = scores_on_test_films(model)
 performance.show_what_was_measured(scores)
+elsewhere.show_elsewhere(scores)
+elsewhere.show_triage(scores)
 
-st.subheader(_("At which score is a film called COVID?"), anchor=False)
+st.subheader(_("Decision threshold"), anchor=False)
 performance.explore_threshold(model, scores)
 performance.show_curves(model, scores)
 performance.show_classes(model, scores)

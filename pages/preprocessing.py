@@ -8,9 +8,9 @@ from app.session.language import gettext as _
 st.title(_("Preprocessing"))
 st.markdown(
     _(
-        "Between the film and the score lie a few steps that decide what the classifier can see "
-        "at all: one size, even grey levels, lungs cut out, even levels again. Here is each of "
-        "them on one film, computed by the very graph that gives the score."
+        "A few steps between the image and the score decide what the classifier can see: a common "
+        "size, equalised grey levels, lungs cut out, equalised again. Each step is shown here on "
+        "one image, computed by the same graph that gives the score."
     )
 )
 case = preprocessing.choose_case()
@@ -23,7 +23,7 @@ preprocessing.offer_slide(case, stages)
 st.subheader(_("Before and after"), anchor=False)
 preprocessing.compare_stages(stages)
 
-st.subheader(_("Equalising, bit for bit"), anchor=False)
+st.subheader(_("Equalisation, bit for bit"), anchor=False)
 preprocessing.show_equalisation(stages)
 
 st.subheader(_("The graph, layer by layer"), anchor=False)

@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILMS_PER_VISIT = 10
 FINISHED = "script_finished"
 XSRF = "_streamlit_xsrf"
-ANSWERED = re.compile(r"COVID score|No score for this film")
+ANSWERED = re.compile(r"COVID score|No score for this image")
 
 
 class Visit:

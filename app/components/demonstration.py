@@ -32,11 +32,11 @@ def steps() -> list[Step]:
     return [
         Step(
             "diagnose",
-            _("A film is read"),
+            _("Reading a radiograph"),
             _(
-                "The film is taken as it comes. A first network finds the lungs, a second scores "
-                "them, and the page shows where the score comes from. The pictures zoom, move and "
-                "change their window together."
+                "The image is used as it is. A first network finds the lung fields, a second one "
+                "scores them, and the page shows where the score comes from. All views share zoom, "
+                "position and window."
             ),
             _open_clear,
         ),
@@ -44,51 +44,51 @@ def steps() -> list[Step]:
             "diagnose",
             _("Lungs, score and threshold"),
             _(
-                "The line in the second picture is what the network takes for lung; only what lies "
-                "inside is scored. The score is not a probability: it becomes a yes or no at the "
-                "threshold, the mark below the bar. Choose another operating point: the score "
-                "stays, the word may change."
+                "The outline in the second view is what the network takes for lung; only the "
+                "inside is scored. The score is not a probability: it becomes a yes or a no at the "
+                "threshold, marked below the bar. Choose another operating point: the score stays "
+                "the same, the result may change."
             ),
             _open_clear,
         ),
         Step(
             "diagnose",
-            _("The heatmap, and what it is not"),
+            _("What the heatmap shows, and what it does not"),
             _(
-                "Violet is weak evidence, yellow strong, on one scale for all films: a film with a "
-                "low score has little to show and stays grey. The map shows what moved this score. "
-                "It outlines no lesion and proves no disease; the page *Performance* says how far "
-                "to trust it."
+                "Violet means weak evidence, yellow strong evidence, on the same scale for all "
+                "images: with a low score there is little to show and the image stays grey. The "
+                "map shows what drove this score. It does not delineate lesions and does not prove "
+                "disease; the page *Performance* says how far it can be trusted."
             ),
             lambda: _open("opacities", "COVID"),
         ),
         Step(
             "diagnose",
-            _("A film that gets no score"),
+            _("An image without a score"),
             _(
-                "On this film black and white are exchanged. The gate withholds the score and says "
-                "why, rather than give a number that means nothing. Press *Invert the film*: the "
-                "repaired film is read."
+                "This image is inverted: black and white are exchanged. The quality check "
+                "withholds the score and says why, instead of giving a meaningless number. Press "
+                "*Invert the image*: the corrected image is read."
             ),
             lambda: reading.pick_example("inverted"),
         ),
         Step(
             "compare",
-            _("Two films side by side"),
+            _("Two images side by side"),
             _(
-                "Both films share one zoom, one window and one colour scale: move one and the "
-                "other follows. Below stands how the score changed. Position, exposure and machine "
-                "move it as well as the disease does."
+                "Both images share zoom, window and colour scale: move one and the other follows. "
+                "The change in score is given below. Positioning, exposure and equipment change it "
+                "as much as disease does."
             ),
             _open_two,
         ),
         Step(
             "worklist",
-            _("Many films at once"),
+            _("Several images at once"),
             _(
-                "Each film gets a row with its score, or the reason why there is none; signs tell "
-                "the outcomes apart, not colours. Other pages stay usable while the list is read. "
-                "Tick a row to open its film."
+                "Each image gets a row with its score, or the reason why there is none; results "
+                "differ by symbol, not only by colour. You can use the other pages while the list "
+                "is being read. Tick a row to open its image."
             ),
             _fill_list,
         ),
@@ -96,18 +96,17 @@ def steps() -> list[Step]:
             "performance",
             _("What was measured"),
             _(
-                "Move the threshold: what is gained in sensitivity is lost in specificity. Read "
-                "each figure with its interval, then the table by source: COVID films come from "
-                "other hospitals than the rest, so disease and source cannot be told apart."
+                "Move the threshold: sensitivity is gained at the cost of specificity. Read each "
+                "value with its interval, then the table by source: COVID images come from other "
+                "hospitals than the rest, so disease and source cannot be separated."
             ),
         ),
         Step(
             "about",
             _("What it cannot do"),
             _(
-                "The limits come first, then the scores and the sha256 of the weights that are "
-                "running. The path ends here: now try a film of your own on the page *Read a "
-                "radiograph*."
+                "The limits first, then the scores and the sha256 of the weights in use. The tour "
+                "ends here: now try an image of your own on the page *Read a radiograph*."
             ),
         ),
     ]
@@ -118,9 +117,7 @@ def offer(key: str) -> None:
     if st.session_state.get(SHOWN):
         return
     number, count = st.session_state.get(STEP, 0), len(steps())
-    label = _("Go on with the demonstration ({step} of {count})").format(
-        step=number + 1, count=count
-    )
+    label = _("Resume the demonstration ({step} of {count})").format(step=number + 1, count=count)
     st.button(
         label if number else _("Guided demonstration"),
         on_click=_go,
@@ -146,7 +143,7 @@ def show(page: str) -> None:
         with st.container(horizontal=True):
             st.button(_("Back"), on_click=_go, args=(number - 1,), disabled=number == 0)
             if page != step.page:
-                st.button(_("To this step"), on_click=_go, args=(number,))
+                st.button(_("Go to this step"), on_click=_go, args=(number,))
             if last:
                 st.button(_("Finish"), on_click=_leave, args=(0,), type="primary")
             else:

@@ -17,9 +17,9 @@ from pipeline.report.record import case_json
 @st.fragment
 def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
     """Buttons that make the files when they are pressed, and keep nothing."""
-    with st.expander(_("Take it away: PDF, JSON, DICOM"), icon=":material/download:"):
+    with st.expander(_("Export: PDF, JSON, DICOM"), icon=":material/download:"):
         identity = st.text_input(
-            _("Who this is (printed on the PDF only; leave empty for nobody)"),
+            _("Patient label (optional, PDF only)"),
             max_chars=IDENTITY_LENGTH,
             key=f"identity_{case.radiograph.sha256}",
         )
@@ -34,9 +34,9 @@ def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
                 _("DICOM (segmentation, heatmap, report)"), key="dicom", icon=icon
             )
         if not case.source:
-            st.caption(_("DICOM objects are offered for films that came as DICOM."))
+            st.caption(_("DICOM objects are available for DICOM files only."))
         if pdf:
-            with st.spinner(_("Making the PDF …")):
+            with st.spinner(_("Creating the PDF…")):
                 content = case_pdf(
                     diagnoses, _, current(), when=when, identity=identity, synthetic=synthetic
                 )
@@ -53,7 +53,7 @@ def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis]) -> None:
     from pipeline.report.dicom.objects import NotExportable, dicom_zip
 
     try:
-        with st.spinner(_("Making DICOM objects …")):
+        with st.spinner(_("Creating the DICOM objects…")):
             content = dicom_zip(case.source, diagnoses)
     except NotExportable as error:
         st.error(error.message.sentence(_), icon=":material/error:")

@@ -48,9 +48,10 @@ class Record(BaseModel):
     weights_sha256: str | None = None
     unet_sha256: str | None = None
     covid_probability: float | None = Field(None, description="0..1, null unless ok")
-    threshold: float | None = Field(None, description="Positive from this score on, 0..1")
+    threshold: float | None = Field(None, description="Positive at or above this score, 0..1")
     positive: bool | None = None
-    lung_area_fraction: float | None = Field(None, description="Share of the film, 0..1")
+    triage: Literal["likely", "unlikely", "uncertain"] | None = None
+    lung_area_fraction: float | None = Field(None, description="Share of the image, 0..1")
     seconds: float | None = Field(None, description="Time of the forward pass")
     version: str = __version__
     note: str = NOTE
@@ -87,11 +88,11 @@ FILM = {
 ERRORS = {
     status: {"model": Record, "description": text}
     for status, text in {
-        400: "No film can be read from these bytes",
-        401: "This server asks for a bearer token",
-        404: "There is no such model",
-        413: "More bytes than the server takes",
-        429: "Too many films are waiting",
+        400: "These bytes are not a readable image",
+        401: "This server requires a bearer token",
+        404: "Unknown model",
+        413: "Larger than the server accepts",
+        429: "Too many images are waiting",
         503: "No model, no time left, or the server is stopping",
     }.items()
 }

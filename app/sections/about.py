@@ -7,12 +7,15 @@ from importlib import metadata
 
 import streamlit as st
 
+from app.session.language import current, number, percent, sentence
 from app.session.language import gettext as _
-from app.session.language import number, percent
 from app.views.names import model_names
 from pipeline import __version__
 from pipeline.models import registry
+from pipeline.models.registry import WeightsError
+from pipeline.models.site import site_card
 from pipeline.release.measurements import scores_on_test_films
+from pipeline.report.site_card import site_rows
 from pipeline.serving.device import prepare_device, processor
 from pipeline.serving.queue import service
 
@@ -23,14 +26,14 @@ def intended_use() -> str:
     """For whom and for what, as a Markdown list."""
     sentences = [
         _(
-            "**For** teaching, research and demonstration: people who know chest radiographs and "
-            "want to see what a network makes of one, and juries who want to see how well founded "
-            "its answer is."
+            "**For** teaching, research and demonstration: readers familiar with chest radiographs "
+            "who want to see how a network reads one, and juries who want to judge how well "
+            "founded its result is."
         ),
         _("**On** one frontal chest radiograph (PA or AP) of an adult at a time."),
         _(
-            "**Not for** diagnosis, triage, screening or the choice of a treatment; not for "
-            "children, lateral films, CT, or photographs of films."
+            "**Not for** diagnosis, triage, screening or treatment decisions; not for children, "
+            "lateral views, CT, or photographs of radiographs."
         ),
     ]
     return "\n".join(f"- {sentence}" for sentence in sentences)
@@ -40,16 +43,20 @@ def data() -> str:
     """What the weights were trained on, and whose it is, as a Markdown list."""
     sentences = [
         _(
-            "10,680 films of the [COVID-19 Radiography Database]({database}) (Chowdhury et al. "
-            "2020, Rahman et al. 2021) with a class; its lung masks, those of COVID-QU-Ex (Tahir "
-            "et al. 2021) and of the Shenzhen set (Jaeger et al. 2014, Stirenko et al. 2018)."
+            "10,680 images of the [COVID-19 Radiography Database]({database}) (Chowdhury et al. "
+            "2020, Rahman et al. 2021) with a class label; its lung masks, and those of "
+            "COVID-QU-Ex (Tahir et al. 2021) and of the Shenzhen set (Jaeger et al. 2014, Stirenko "
+            "et al. 2018)."
         ).format(database=DATABASE),
         _(
-            "Split 75/15/10 into training, validation and test films, near-duplicates on one side; "
-            "thresholds, calibration and gate limits were chosen on validation films."
+            "Split 75/15/10 into training, validation and test images, near-duplicates kept "
+            "together; thresholds, calibration and quality limits were chosen on validation images."
         ),
-        _("Films are for research; their rights stay with their authors. None of them is here."),
-        _("Films that the app calls synthetic were drawn by a program and show no patient."),
+        _(
+            "The images are for research use; the rights stay with their authors. None is "
+            "included here."
+        ),
+        _("Images labelled synthetic were drawn by a program and show no patient."),
     ]
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
@@ -57,18 +64,21 @@ def data() -> str:
 def limits() -> str:
     """What no reader should overlook, as a Markdown list."""
     sentences = [
-        _("Not a medical device, never tested on patients prospectively, not for diagnostic use."),
         _(
-            "Trained on the COVID-19 Radiography Database, where COVID films come from other "
-            "hospitals than the rest: every score below measures disease and source together. On "
-            "films of another hospital expect worse."
+            "Not a medical device, never evaluated prospectively on patients, not for "
+            "diagnostic use."
         ),
-        _("The films that are called viral pneumonia there are all of children."),
         _(
-            "The lung masks it learnt from were drawn by networks and checked by people; only "
+            "Trained on the COVID-19 Radiography Database, where COVID images come from other "
+            "hospitals than the rest: every score below measures disease and source together. "
+            "Expect worse results on images from another hospital."
+        ),
+        _("The images labelled viral pneumonia are all of children."),
+        _(
+            "The lung masks used for training were drawn by networks and checked by people; only "
             "those of the Shenzhen set were drawn by hand."
         ),
-        _("Frontal films only; no score is given when the lungs cannot be found."),
+        _("Frontal images only; no score is given when the lungs are not found."),
     ]
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
@@ -93,7 +103,36 @@ def show_scores() -> None:
         return
     st.table(rows)
     st.caption(
-        _("Films that neither training nor the choice of the threshold saw; 95 % intervals.")
+        _(
+            "Images used neither for training nor for choosing the threshold; 95% confidence "
+            "intervals."
+        )
+    )
+
+
+def show_site() -> None:
+    """The hospital's own card, where there is one."""
+    try:
+        card = site_card()
+    except WeightsError as error:
+        st.error(sentence(error.message))
+        return
+    if card is None:
+        return
+    st.subheader(_("At this hospital"), anchor=False)
+    if not card.fits(registry.entry(card.model)):
+        st.warning(_("The site card was made with other weights and is not used: make it again."))
+        return
+    st.table(
+        [
+            {_("Measure"): label, _("Value"): value}
+            for label, value in site_rows(card.record, _, current())
+        ]
+    )
+    st.caption(
+        _("95% CI, from the site card {sha256}. Threshold and triage limits are used here.").format(
+            sha256=card.record["sha256"][:12]
+        )
     )
 
 
@@ -101,9 +140,9 @@ def show_no_scores() -> None:
     """Why there are no figures, and what makes them."""
     st.info(
         _(
-            "No scores fit the weights that are installed: a figure is shown only beside the very "
+            "No measured scores match the installed weights: a figure is shown only for the "
             "weights it was measured on. `python -m pipeline evaluate --data DIR --part test` "
-            "measures them on the database's test films."
+            "measures them on the test images of the database."
         ),
         icon=":material/straighten:",
     )
@@ -124,8 +163,8 @@ def _row(model: str, name: str, scored: dict) -> dict:
         _("Model"): model,
         _("Score"): name,
         _("Value"): write(scored["value"]),
-        _("95 % interval"): f"{write(scored['low'])} – {write(scored['high'])}",
-        _("Films"): str(scored["n"]),
+        _("95% CI"): f"{write(scored['low'])} – {write(scored['high'])}",
+        _("Images"): number(scored["n"], 0),
     }
 
 
@@ -138,7 +177,7 @@ def show_weights() -> None:
             {
                 _("Model"): model_names().get(name, name),
                 _("Parameters"): number(entry.parameters, 0),
-                _("Film side"): f"{entry.input_size} px",
+                _("Input size"): f"{entry.input_size} px",
                 _("Threshold"): number(entry.threshold, 3) if entry.threshold else "–",
                 _("File"): f"{number(entry.file.stat().st_size / 1e6, 1)} MB",
             }
@@ -147,7 +186,7 @@ def show_weights() -> None:
         ]
     )
     st.code("\n".join(f"{e.sha256}  {e.file.name}" for e in entries.values()), language=None)
-    st.caption(_("sha256 of each file; it is compared before a file is loaded."))
+    st.caption(_("sha256 of each file, checked before it is loaded."))
 
 
 def show_device() -> None:

@@ -7,27 +7,30 @@ import streamlit as st
 
 from app.components.viewer import show_viewer
 from app.session import cases
+from app.session.language import current, number, percent, sentence
 from app.session.language import gettext as _
-from app.session.language import number, percent, sentence
 from app.views import film as views
-from app.views.names import labelled, model_names
+from app.views.names import labelled, method_names, model_names
 from app.views.score import score_bar
 from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
+from pipeline.explain.gradcam import raw_map
+from pipeline.explain.significance import SIGNIFICANT, heatmap_p
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.models import registry
 from pipeline.release.measurements import measured, measured_together, scores_on_test_films
+from pipeline.report.wording import triage_guarantee, triage_names
 
 
 def show_origin(case: cases.Case) -> None:
     """Say where the film comes from, when it is no upload."""
     if case.origin == "synthetic":
         text = _(
-            "**Synthetic film.** Drawn by a program: its score shows how the app works and "
-            "says nothing of any patient."
+            "**Synthetic image.** Drawn by a program: its score shows how the app works and says "
+            "nothing about any patient."
         )
         st.markdown(f":material/draw: {text}")
     elif case.origin == "database":
-        text = _("Film {name} of the database, class {truth}.")
+        text = _("Image {name} of the database, class {truth}.")
         st.markdown(f":material/database: {text}".format(name=case.name, truth=case.truth))
 
 
@@ -36,7 +39,7 @@ def show_film_at_once(case: cases.Case) -> None:
     left, *_rest = st.columns(3)
     with left:
         film = views.film_png(case.radiograph)
-        st.image(film, caption=_("Film"), alt=_("Film"), width="stretch")
+        st.image(film, caption=_("Image"), alt=_("Image"), width="stretch")
 
 
 def show_verdict(case: cases.Case, diagnosis: Diagnosis) -> None:
@@ -44,12 +47,14 @@ def show_verdict(case: cases.Case, diagnosis: Diagnosis) -> None:
     if not diagnosis.verdict.may_score:
         reasons = [f"- {sentence(reason)}" for reason in diagnosis.verdict.reasons]
         st.warning(
-            _("**No score for this film.**") + "\n\n" + "\n".join(reasons),
+            _("**No score for this image.**") + "\n\n" + "\n".join(reasons),
             icon=":material/block:",
         )
         for reason in diagnosis.verdict.reasons:
             if reason.code in cases.REPAIRS:
-                label = _("Invert the film") if reason.code == "inverted" else _("Turn the film")
+                label = (
+                    _("Invert the image") if reason.code == "inverted" else _("Rotate the image")
+                )
                 st.button(label, on_click=cases.repair, args=(case, reason.code))
         return
     answer, point = st.columns([3, 2], gap="large")
@@ -69,10 +74,10 @@ def as_chosen(diagnosis: Diagnosis) -> Diagnosis:
 def _choose_threshold(diagnosis: Diagnosis) -> float:
     """The operating point; the app's own is chosen first."""
     names = {
-        "own": _("The app's own"),
-        "screening": _("Screening (sensitivity 95 %)"),
+        "own": _("Default"),
+        "screening": _("Screening (sensitivity 95%)"),
         "balanced": _("Balanced (Youden)"),
-        "confirming": _("Confirming (specificity 98 %)"),
+        "confirming": _("Confirmation (specificity 98%)"),
     }
     points = registry.entry(diagnosis.model).operating_points or {}
     thresholds = {"own": diagnosis.threshold} | points
@@ -81,7 +86,9 @@ def _choose_threshold(diagnosis: Diagnosis) -> float:
         list(thresholds),
         format_func=lambda key: labelled(names[key], number(thresholds[key])),
         key="point",
-        help=_("From which score on a film is called COVID. Chosen on validation films."),
+        help=_(
+            "An image with this score or more is classified as COVID. Chosen on validation images."
+        ),
     )
     return thresholds[chosen]
 
@@ -89,13 +96,17 @@ def _choose_threshold(diagnosis: Diagnosis) -> float:
 def _show_score(diagnosis: Diagnosis, threshold: float) -> None:
     positive = diagnosis.score >= threshold
     word = _("COVID-19 suspected") if positive else _("COVID-19 not suspected")
-    relation = _("at or above the threshold") if positive else _("below the threshold")
+    relation = _("at or above the threshold of") if positive else _("below the threshold of")
     st.subheader(word, anchor=False)
     sentence = _("COVID score {score}, {relation} {threshold}.").format(
         score=number(diagnosis.score), relation=relation, threshold=number(threshold)
     )
     st.markdown(sentence)
     st.html(score_bar(diagnosis.score, threshold, sentence, number(threshold)))
+    if diagnosis.triage:
+        said = labelled(_("Triage"), triage_names(_)[diagnosis.triage])
+        st.markdown(f"**{said}**")
+        st.caption(triage_guarantee(diagnosis.triage_limits, _, current()))
 
 
 @st.fragment
@@ -105,19 +116,20 @@ def show_probability(diagnosis: Diagnosis) -> None:
         return
     st.session_state.setdefault("prevalence", 10.0)
     share = st.slider(
-        _("How common is COVID among the patients you see? (prevalence)"),
+        _("Prevalence of COVID-19 among your patients"),
         0.5,
         80.0,
         step=0.5,
         format="%.1f %%",
         key="prevalence",
     )
-    temperature = registry.entry(diagnosis.model).temperature
-    probability = at_prevalence(calibrated(diagnosis.score, temperature), share / 100)
+    calibration = registry.entry(diagnosis.model).calibration
+    probability = at_prevalence(calibrated(diagnosis.score, *calibration), share / 100)
     st.markdown(
         _(
-            "Of films with this score, about **{probability}** would be COVID there, **if** those "
-            "films and patients were like the database's, which nobody has shown."
+            "Of images with this score, about **{probability}** would be COVID at this prevalence, "
+            "**if** your images and patients were like those of the database, which has not been "
+            "shown."
         ).format(probability=percent(float(probability), 1))
     )
 
@@ -127,10 +139,10 @@ def show_agreement(case: cases.Case, diagnosis: Diagnosis) -> None:
     others = [name for name in registry.classifiers() if name != diagnosis.model]
     for name in others:
         if name not in case.answers:
-            label = _("Ask {model} as well").format(model=model_names()[name])
+            label = _("Also read with {model}").format(model=model_names()[name])
             if not st.button(label, key=f"ask_{name}", icon=":material/compare:"):
                 continue
-            with st.spinner(_("Finding the lungs and computing the score …")):
+            with st.spinner(_("Finding the lungs and computing the score…")):
                 cases.diagnosis_of(case, name)
             st.rerun()  # without the button
         other = as_chosen(case.answers[name])
@@ -139,9 +151,9 @@ def show_agreement(case: cases.Case, diagnosis: Diagnosis) -> None:
         said = as_chosen(diagnosis)
         agree = other.positive == said.positive
         text = (
-            _("**The models agree**: {model} says {score} (threshold {threshold}).")
+            _("**The models agree**: {model} gives {score} (threshold {threshold}).")
             if agree
-            else _("**The models disagree**: {model} says {score} (threshold {threshold}).")
+            else _("**The models disagree**: {model} gives {score} (threshold {threshold}).")
         )
         st.markdown(
             text.format(
@@ -158,9 +170,9 @@ def _show_what_that_was_worth(diagnosis: Diagnosis, other: Diagnosis) -> None:
     """What two answers say together, and how often such answers were right on test films."""
     both = joint((diagnosis.score, other.score), (diagnosis.threshold, other.threshold))
     sentences = [
-        _(
-            "Both together, by the mean of their log-odds: {score}, COVID from {threshold} on."
-        ).format(score=number(float(both)), threshold=number(0.5))
+        _("Both combined (mean of their log-odds): {score}, COVID from {threshold}.").format(
+            score=number(float(both)), threshold=number(0.5)
+        )
     ]
     judged = measured_together()
     if judged and {diagnosis.model, other.model} <= judged["apart"].keys():
@@ -173,8 +185,8 @@ def _on_test_films(judged: dict, diagnosis: Diagnosis, other: Diagnosis) -> Iter
         first, second = (judged["apart"][m] for m in (diagnosis.model, other.model))
         if first["n"]:
             yield _(
-                "So they disagreed on {n} test films: {first} was right on {x} of them, {second} "
-                "on {y}."
+                "They disagreed in this way on {n} test images: {first} was right on {x} of them, "
+                "{second} on {y}."
             ).format(
                 n=number(first["n"], 0),
                 first=model_names()[diagnosis.model],
@@ -185,9 +197,12 @@ def _on_test_films(judged: dict, diagnosis: Diagnosis, other: Diagnosis) -> Iter
     else:
         share = judged["both_positive" if diagnosis.positive else "both_negative"]
         text = (
-            _("Of {n} test films that both call COVID, {share} are ({low} – {high}).")
+            _("Of {n} test images that both classify as COVID, {share} are COVID ({low} – {high}).")
             if diagnosis.positive
-            else _("Of {n} test films that neither calls COVID, {share} are not ({low} – {high}).")
+            else _(
+                "Of {n} test images that neither classifies as COVID, {share} are not COVID "
+                "({low} – {high})."
+            )
         )
         if share["n"]:
             yield text.format(
@@ -198,25 +213,21 @@ def _on_test_films(judged: dict, diagnosis: Diagnosis, other: Diagnosis) -> Iter
             )
     rates = {key: judged["together"][key]["value"] for key in ("sensitivity", "specificity")}
     yield _(
-        "Both together find {sensitivity} of COVID test films and leave {specificity} of the "
-        "others alone (n {n})."
+        "Combined, on {n} test images: sensitivity {sensitivity}, specificity {specificity}."
     ).format(n=number(judged["n"], 0), **{key: percent(v, 1) for key, v in rates.items()})
 
 
 def show_pictures(case: cases.Case, diagnosis: Diagnosis) -> None:
     """Film, lungs and heatmap side by side, in a viewer."""
     area = percent(diagnosis.lung_area_fraction)
-    lungs = _("Lungs found by the U-Net ({area} of the film)").format(area=area)
+    lungs = _("Lungs found by the U-Net ({area} of the image)").format(area=area)
     panes = [
-        {"caption": _("Film"), "film": "film"},
+        {"caption": _("Image"), "film": "film"},
         {"caption": lungs, "film": "film", "outline": "lungs"},
     ]
     heats = {}
     if diagnosis.verdict.may_score:
-        caption = _(
-            "Where the evidence for COVID lies: violet is weak, yellow strong, on one scale for "
-            "all films"
-        )
+        caption = _("Evidence for COVID: violet weak, yellow strong, same scale for all images")
         pane = {"caption": caption, "film": "film", "heat": "chosen", "outline": "lungs"}
         panes.append(pane)
         heats = _heats(case, diagnosis)
@@ -234,9 +245,39 @@ def show_pictures(case: cases.Case, diagnosis: Diagnosis) -> None:
         key="viewer",
     )
     if not heats:
-        st.info(_("No heatmap: the score is withheld."), icon=":material/block:")
-    elif verdict := heatmap_verdict(diagnosis.model):
+        st.info(_("No heatmap: no score was given."), icon=":material/block:")
+        return
+    if verdict := heatmap_verdict(diagnosis.model):
         st.caption(verdict)
+    if diagnosis.positive:  # the map of any other image is meant to be empty
+        st.caption(_against_random(diagnosis))
+
+
+def _against_random(diagnosis: Diagnosis) -> str:
+    """Whether this image's own heatmap says more than chance; computed once per answer."""
+    known = st.session_state.setdefault("heatmap_p", {})
+    if diagnosis.answer not in known:
+        answer, (stride, offset, _size) = diagnosis.answer, diagnosis.geometry
+        predictor = cases.prepare(diagnosis.model).result()
+        raw = raw_map(diagnosis.cam, answer)
+        p = heatmap_p(
+            answer.equalised_film, answer.mask > 0.5, raw, stride, offset, predictor.classify
+        )
+        known.clear()  # of earlier images, which hold much memory
+        known[diagnosis.answer] = p
+    p = known[diagnosis.answer]
+    text = (
+        _(
+            "This image's heatmap ({method}) is no better than chance: deleting its hottest cells "
+            "does not lower the score more than deleting random cells of the lungs (p = {p})."
+        )
+        if p > SIGNIFICANT
+        else _(
+            "Deleting the hottest cells of this image's heatmap ({method}) lowers the score more "
+            "than deleting random cells of the lungs (p = {p})."
+        )
+    )
+    return text.format(method=method_names()[diagnosis.cam], p=number(p, 3))
 
 
 def heatmap_verdict(model: str) -> str | None:
@@ -244,20 +285,28 @@ def heatmap_verdict(model: str) -> str | None:
     judged = measured(model, "heatmaps")
     if not judged:
         return None
-    gains = {name: m["infection_gain"] for name, m in judged["methods"].items() if name != "random"}
-    better = [name for name, gain in gains.items() if gain["low"] > 0]
+    ratios = {
+        name: m.get("infection_over_chance")
+        for name, m in judged["methods"].items()
+        if name != "random"
+    }
+    if None in ratios.values():
+        return None
+    better = [name for name, ratio in ratios.items() if ratio["value"] and ratio["low"] > 1]
     if better:
         text = _(
-            "On {n} COVID test films, {methods} put more heat into the infected region than a map "
-            "spread evenly over the lungs would."
+            "On {n} COVID test images, {methods} put more heat into the affected region than a "
+            "uniform map over the lungs would."
         )
     else:
         text = _(
-            "On {n} COVID test films, no heatmap method of this model was shown to put more heat "
-            "into the infected region than a map spread evenly over the lungs would. Read these "
-            "maps as where the score comes from, not as where the disease is."
+            "On {n} COVID test images, no heatmap method of this model was shown to put more heat "
+            "into the affected region than a uniform map over the lungs would. These maps show "
+            "where the score comes from, not where the disease is."
         )
-    return text.format(n=number(judged["n"], 0), methods=", ".join(better))
+    return text.format(
+        n=number(judged["n"], 0), methods=", ".join(method_names()[name] for name in better)
+    )
 
 
 def _heats(case: cases.Case, diagnosis: Diagnosis) -> dict[str, dict]:
@@ -290,7 +339,7 @@ def difference_layer(first: Diagnosis, second: Diagnosis) -> dict:
 
 def viewer_words() -> dict[str, str]:
     """What the viewer writes, in the reader's language."""
-    return {
+    return method_names() | {
         "viewer": _("Radiograph viewer"),
         "tools": _("Viewer tools"),
         "zoomIn": _("Zoom in (+)"),
@@ -304,10 +353,10 @@ def viewer_words() -> dict[str, str]:
         "outline": _("Lung outline"),
         "heat": _("Heatmap opacity"),
         "method": _("Heatmap method"),
-        "difference": _("difference of the models"),
+        "difference": _("difference between the models"),
         "hint": _(
-            "Drag to move, click then turn the wheel or pinch to zoom, drag with the right button "
-            "(or Shift) for window and level. Keys: + − 0 arrows, i, f, b and B for brightness, c "
+            "Drag to move. Click, then turn the wheel or pinch to zoom. Drag with the right button "
+            "(or Shift) for window and level. Keys: + − 0, arrows, i, f; b and B for brightness, c "
             "and C for contrast."
         ),
     }
@@ -319,24 +368,24 @@ def show_meaning(diagnosis: Diagnosis) -> None:
         return
     scores = scores_on_test_films(diagnosis.model)
     text = _(
-        "The score orders films by how much they resemble the COVID films of the database; it is "
-        "not the probability that this patient is ill. In that database COVID films come from "
-        "other hospitals than the rest, so the score measures disease and source together."
+        "The score ranks images by how much they resemble the COVID images of the database; it is "
+        "not the probability that this patient has COVID-19. In that database COVID images come "
+        "from other hospitals than the rest, so the score measures disease and source together."
     )
     if scores:
         text += " " + _(
-            "At the app's own threshold the model called {sensitivity} of the COVID films and "
-            "{wrong} of the others COVID, on {n} test films that training never saw."
+            "At the default threshold the model classified {sensitivity} of the COVID images and "
+            "{wrong} of the others as COVID, on {n} test images not used for training."
         ).format(
             sensitivity=_interval(scores["sensitivity"]),
             wrong=_interval(_complement(scores["specificity"])),
-            n=scores["n"],
+            n=number(scores["n"], 0),
         )
     st.markdown(text)
 
 
 def _interval(scored: dict) -> str:
-    return _("{value} (95 % interval {low} to {high})").format(
+    return _("{value} (95% CI {low} to {high})").format(
         value=percent(scored["value"], 1),
         low=percent(scored["low"], 1),
         high=percent(scored["high"], 1),

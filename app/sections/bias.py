@@ -33,8 +33,8 @@ def models() -> list[str]:
     if "cnn2" not in there:
         st.info(
             _(
-                "The weights of CNN-2, which sees the whole film, are not installed: {command} "
-                "makes them. Below are the masked models alone."
+                "The weights of CNN-2, which sees the whole image, are not installed: {command} "
+                "creates them. Only the masked models are shown below."
             ).format(command="`python -m pipeline train cnn2 --data DIR`"),
             icon=":material/info:",
         )
@@ -47,15 +47,15 @@ def paint_on(case: cases.Case) -> np.ndarray:
     what, where = st.columns(2)
     with what:
         kind = st.segmented_control(
-            _("Paint"), KINDS, format_func=words.get, default="text", required=True, key="ink"
+            _("Draw"), KINDS, format_func=words.get, default="text", required=True, key="ink"
         )
         text = ""
         if kind == "text":
             text = st.text_input(_("Text"), "PORTABLE", max_chars=12, key="ink_text")
-        size = st.slider(_("Size, % of the film"), 2, 20, 6, key="ink_size")
+        size = st.slider(_("Size, % of the image"), 2, 20, 6, key="ink_size")
     with where:
-        row = st.slider(_("From the top, % of the film"), 0, 100, 6, key="ink_row")
-        column = st.slider(_("From the left, % of the film"), 0, 100, 20, key="ink_column")
+        row = st.slider(_("From the top, % of the image"), 0, 100, 6, key="ink_row")
+        column = st.slider(_("From the left, % of the image"), 0, 100, 20, key="ink_column")
     film = case.radiograph.pixels
     return paint(film, kind or "text", row / 100, column / 100, size / 100, text or "R")
 
@@ -63,7 +63,7 @@ def paint_on(case: cases.Case) -> np.ndarray:
 def ask(case: cases.Case, painted: np.ndarray, names: list[str]) -> dict[str, tuple]:
     """Every model's answer to the film and to the painted film."""
     radiograph = replace(case.radiograph, pixels=painted, sha256="painted")
-    with st.spinner(_("Finding the lungs and computing the score …")):
+    with st.spinner(_("Finding the lungs and computing the score…")):
         return {
             name: (
                 cases.diagnosis_of(case, name),
@@ -82,18 +82,18 @@ def show_scores(answers: dict[str, tuple]) -> None:
         with column:
             st.markdown(f"**{names[name]}**")
             if not (before.verdict.may_score and after.verdict.may_score):
-                st.markdown(_("**No score for this film.**"))
+                st.markdown(_("**No score for this image.**"))
                 reasons = after.verdict.reasons or before.verdict.reasons
                 st.caption(" ".join(sentence(reason) for reason in reasons))
                 continue
             change = after.score - before.score
             st.metric(
-                _("COVID score, painted"),
+                _("COVID score after drawing"),
                 number(after.score),
-                ("+" if change >= 0 else "") + number(change, 3),
+                ("-" if change < 0 else "+") + number(abs(change), 3),  # its arrow needs a hyphen
                 delta_color="off",
             )
-            sides = _("The answer changes sides.") if before.positive != after.positive else ""
+            sides = _("The result changes.") if before.positive != after.positive else ""
             threshold = _("Before: {score}; threshold {threshold}.").format(
                 score=number(before.score), threshold=number(before.threshold)
             )
@@ -127,9 +127,9 @@ def show_heatmaps(answers: dict[str, tuple]) -> None:
 def variant_words() -> dict[str, str]:
     """What a model is shown in place of the film."""
     return {
-        "full": _("the film as it is"),
-        "background_only": _("background only, lungs cut out"),
-        "mask_shape": _("the mask's shape alone"),
+        "full": _("unchanged image"),
+        "background_only": _("background only, lungs removed"),
+        "mask_shape": _("mask shape alone"),
         "lungs_black": _("lungs blacked out"),
     }
 
@@ -140,7 +140,7 @@ def variants(case: cases.Case, names: list[str]) -> dict[str, dict[str, float]]:
 
     key = (case.radiograph.sha256, *names)
     if st.session_state.get("variants_of") != key:
-        with st.spinner(_("Taking things away …")):
+        with st.spinner(_("Removing parts of the image…")):
             st.session_state["variants"] = {
                 name: score_variants(
                     case.radiograph.pixels,
@@ -158,16 +158,16 @@ def show_variants(scores: dict[str, dict[str, float]]) -> None:
     names = model_names()
     rows = []
     for variant, word in variant_words().items():
-        row = {_("What the model is shown"): word}
+        row = {_("Model input"): word}
         for name, scored in scores.items():
-            row[_("{model}: this film").format(model=names[name])] = number(scored[variant])
-            row[_("{model}: AUC on test films").format(model=names[name])] = _auc(name, variant)
+            row[_("{model}: this image").format(model=names[name])] = number(scored[variant])
+            row[_("{model}: AUC on test images").format(model=names[name])] = _auc(name, variant)
         rows.append(row)
     st.table(rows)
     st.caption(
         _(
-            "An AUC of 0.5 tells nothing. What a masked model still knows from the background or "
-            "the shape of the mask alone is what masking cannot take away."
+            "An AUC of 0.5 is chance. What a masked model still gets from the background or the "
+            "mask shape alone is what masking cannot remove."
         )
     )
 
@@ -178,28 +178,28 @@ def _auc(model: str, variant: str) -> str:
         return _("not measured")
     auc = judged["variants"][variant]["auc"]
     value, low, high = (number(auc[key], 3) for key in ("value", "low", "high"))
-    return f"{value} ({low} – {high}; n {auc['n']})"
+    return f"{value} ({low} – {high}; n = {number(auc['n'], 0)})"
 
 
 def show_what_remains() -> None:
     """What masking does not repair."""
     sentences = [
         _(
-            "Cutting out the lungs hides lettering, tubes outside the lungs and the film's border. "
-            "It does not hide how sharp, how noisy and how contrasty the lungs are drawn, which "
-            "differs from hospital to hospital."
+            "Masking hides lettering, tubes outside the lungs and the image borders. It does not "
+            "hide sharpness, noise and contrast inside the lungs, which differ between hospitals."
         ),
         _(
-            "In this database no hospital gave both COVID films and others: within the lungs, too, "
-            "a model can learn the machine and be right for the wrong reason."
+            "In this database no hospital contributed both COVID images and others: inside the "
+            "lungs, too, a model can learn to recognise the equipment and be right for the wrong "
+            "reason."
         ),
         _(
-            "The mask itself carries information: the table above says how much its shape alone "
-            "tells."
+            "The mask itself carries information: the table above shows how much its shape alone "
+            "reveals."
         ),
         _(
-            "Viral pneumonia films are all of children: the size of the chest tells that class "
-            "without a look at the disease."
+            "The viral pneumonia images are all of children: chest size alone reveals this class, "
+            "whatever the disease."
         ),
     ]
     st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
@@ -210,7 +210,7 @@ def offer_slide(case: cases.Case, answers: dict[str, tuple[Diagnosis, Diagnosis]
     """Film, painted film and every model's heatmap as one picture for a slide."""
     note = _("Not for diagnostic use.")
     if case.origin == "synthetic":
-        note = _("Synthetic film. Not for diagnostic use.")
+        note = _("Synthetic image. Not for diagnostic use.")
     titles = {
         name: labelled(model_names()[name], f"{_score(before)} → {_score(after)}")
         for name, (before, after) in answers.items()
@@ -219,7 +219,9 @@ def offer_slide(case: cases.Case, answers: dict[str, tuple[Diagnosis, Diagnosis]
         for form, kind in (("svg", "image/svg+xml"), ("png", "image/png")):
             label = _("Comparison as {form}").format(form=form.upper())
             if st.button(label, key=f"bias_{form}", icon=":material/download:"):
-                slide = slides.slide(answers, titles, (_("Film"), _("Painted")), note, form)
+                slide = slides.slide(
+                    answers, titles, (_("Image"), _("With the drawing")), note, form
+                )
                 save(slide, f"pulmoscope-bias.{form}", kind)
 
 

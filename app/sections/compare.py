@@ -19,7 +19,7 @@ FILMS, MODELS = "films", "models"
 
 def choose_question() -> str:
     """What is to be compared; models only where there are two."""
-    names = {FILMS: _("Two films of one patient"), MODELS: _("Both models on one film")}
+    names = {FILMS: _("Two images of one patient"), MODELS: _("Both models on one image")}
     offered = [MODELS, FILMS] if len(registry.classifiers()) > 1 else [FILMS]
     st.session_state.setdefault("question", offered[0])
     chosen = st.segmented_control(_("Compare"), offered, format_func=names.get, key="question")
@@ -35,23 +35,25 @@ def pick_films(earlier: str, later: str) -> None:
 def show_empty_state(needed: int) -> None:
     """What the page shows, what is missing for it, and where to get it."""
     if needed == 1:
-        st.info(_("Open a film first: drop one on the page Read a radiograph, or pick an example."))
+        st.info(
+            _("Open an image first: drop one on the page Read a radiograph, or choose an example.")
+        )
     else:
         st.info(
             _(
-                "Open two films first: drop them on the page Read a radiograph, or pick examples. "
-                "Then choose here which is the earlier and which the later one."
+                "Open two images first: drop them on the page Read a radiograph, or choose "
+                "examples. Then choose here which is the earlier and which the later one."
             )
         )
     st.markdown(
         _(
-            "The pictures stand side by side with one zoom, one window and one colour scale, so "
-            "that what looks different is different. The page also says how far the scores "
-            "and the lungs agree."
+            "The images are shown side by side with the same zoom, window and colour scale, so "
+            "that a visible difference is a real one. The page also shows how far the scores and "
+            "the lung masks agree."
         )
     )
     with st.container(horizontal=True):
-        st.button(_("Try it with synthetic films"), on_click=_try, icon=":material/draw:")
+        st.button(_("Try it with synthetic images"), on_click=_try, icon=":material/draw:")
         st.page_link(str(ROOT / "pages/diagnose.py"), label=_("Read a radiograph"))
 
 
@@ -77,7 +79,7 @@ def choose_film(label: str, key: str, index: int = 0) -> cases.Case:
 
 def ask(case: cases.Case, models: list[str]) -> list[Diagnosis]:
     """What the models say of a film; those not asked before are asked now."""
-    with st.spinner(_("Finding the lungs and computing the score …")):
+    with st.spinner(_("Finding the lungs and computing the score…")):
         return [cases.diagnosis_of(case, model) for model in models]
 
 
@@ -87,7 +89,7 @@ def show_scores(titles: list[str], diagnoses: list[Diagnosis]) -> None:
         with column:
             st.markdown(f"**{escape(title)}**")
             if not diagnosis.verdict.may_score:
-                st.markdown(_("**No score for this film.**"))
+                st.markdown(_("**No score for this image.**"))
                 st.caption(" ".join(sentence(reason) for reason in diagnosis.verdict.reasons))
                 continue
             word = _("COVID-19 suspected") if diagnosis.positive else _("COVID-19 not suspected")
@@ -99,7 +101,7 @@ def show_scores(titles: list[str], diagnoses: list[Diagnosis]) -> None:
                 )
             )
             area = percent(diagnosis.lung_area_fraction)
-            st.caption(_("Lungs found by the U-Net ({area} of the film)").format(area=area))
+            st.caption(_("Lungs found by the U-Net ({area} of the image)").format(area=area))
 
 
 def show_models(first: Diagnosis, second: Diagnosis) -> None:
@@ -116,7 +118,7 @@ def show_models(first: Diagnosis, second: Diagnosis) -> None:
         heats["difference"] = difference_layer(first, second)
     overlap = views.mask_overlap(first, second)
     _show({"film": first}, panes, {d.model: d for d in (first, second)}, heats, [])
-    st.caption(_("The two lung masks agree with a Dice of {dice}.").format(dice=number(overlap, 3)))
+    st.caption(_("Dice between the two lung masks: {dice}.").format(dice=number(overlap, 3)))
 
 
 def show_films(titles: list[str], diagnoses: list[Diagnosis]) -> None:
@@ -142,8 +144,9 @@ def show_change(first: Diagnosis, second: Diagnosis) -> None:
     change = second.score - first.score
     st.markdown(
         _(
-            "From the first film to the second the score moves by **{change}**. Position, exposure "
-            "and machine move it as well as the disease does: the model never saw a course."
+            "From the first image to the second the score changes by **{change}**. Positioning, "
+            "exposure and equipment change it as much as disease does: the models were not trained "
+            "on follow-up images."
         ).format(change=("+" if change > 0 else "") + number(change))
     )
 

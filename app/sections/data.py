@@ -32,8 +32,8 @@ def statistics() -> dict | None:
         return registry.read_json(path)
     st.info(
         _(
-            "There are no statistics yet. Get the [COVID-19 Radiography Database]({url}), unpack "
-            "it, and run: {command}"
+            "No statistics yet. Download the [COVID-19 Radiography Database]({url}), unpack it, "
+            "and run: {command}"
         ).format(url=about.DATABASE, command=f"`{_command('DIR')}`"),
         icon=":material/database:",
     )
@@ -48,11 +48,11 @@ def words() -> dict[str, str]:
     """What the charts write."""
     return class_names() | {
         "whole": _("whole database"),
-        "here": _("films at hand"),
-        "films": _("films"),
+        "here": _("available images"),
+        "films": _("images"),
         "share_of_class": _("share of the class"),
-        "brightness": _("mean level of a film, 0 black to 255 white"),
-        "share_of_films": _("share of films"),
+        "brightness": _("mean grey level of an image, 0 black to 255 white"),
+        "share_of_films": _("share of images"),
         "level": _("grey level"),
         "share_of_pixels": _("share of pixels"),
         "in_database": _("in the database"),
@@ -71,8 +71,8 @@ def show_counts(found: dict) -> None:
     here = {label: described["films"] for label, described in classes(found).items()}
     st.markdown(
         _(
-            "The whole database has **{all}** films; **{here}** of them were at hand here, shrunk "
-            "to 256 × 256 pixels, and {masks} more pictures that only have a lung mask."
+            "The whole database has **{all}** images; **{here}** of them were available here, "
+            "reduced to 256 × 256 pixels, plus {masks} others that only have a lung mask."
         ).format(
             all=number(sum(whole.values()), 0),
             here=number(sum(here.values()), 0),
@@ -91,10 +91,9 @@ def show_sources(found: dict) -> None:
     both = ", ".join(sorted(shared)) or _("none")
     st.warning(
         _(
-            "**Class and source are confounded.** Sources that gave films both with COVID and "
-            "without: **{both}**. Whoever can tell the hospital from the film can tell the class "
-            "without looking at the disease. A score on films of this database measures both "
-            "together."
+            "**Class and source are confounded.** Sources with images both with and without COVID: "
+            "**{both}**. Recognising the hospital is enough to recognise the class without looking "
+            "at the disease. A score on images of this database measures both together."
         ).format(both=both),
         icon=":material/warning:",
     )
@@ -103,8 +102,8 @@ def show_sources(found: dict) -> None:
 
 @st.fragment
 def _offer_slide(whole: dict) -> None:
-    title = _("Where the films of each class come from")
-    note = _("COVID-19 Radiography Database, all {count} films.").format(
+    title = _("Where the images of each class come from")
+    note = _("COVID-19 Radiography Database, all {count} images.").format(
         count=number(sum(sum(s.values()) for s in whole.values()), 0)
     )
     with st.container(horizontal=True):
@@ -121,7 +120,7 @@ def show_brightness(found: dict) -> None:
     st.caption(
         _(
             "Brightness differs between classes because it differs between machines: one reason to "
-            "equalise every film."
+            "equalise every image."
         )
     )
 
@@ -130,19 +129,19 @@ def show_brightness(found: dict) -> None:
 def show_levels(found: dict) -> None:
     """Grey levels before and after equalising, and inside the lungs."""
     names = {
-        "as_they_come": _("As they come"),
+        "as_they_come": _("Original"),
         "equalised": _("Equalised"),
-        "lungs_equalised": _("Lungs cut out, equalised"),
+        "lungs_equalised": _("Lungs only, equalised"),
     }
     kind = st.segmented_control(
-        _("Films"), list(names), format_func=names.get, default="as_they_come", key="levels_kind"
+        _("Images"), list(names), format_func=names.get, default="as_they_come", key="levels_kind"
     )
     chart = views.levels_chart(classes(found), kind or "as_they_come", words())
     st.plotly_chart(chart, key="levels")
     st.caption(
         _(
-            "Mean over the films of a class. Equalised films use all levels alike, whatever the "
-            "exposure was; lungs are counted where the database has a mask for them."
+            "Mean over the images of a class. Equalised images use all grey levels equally, "
+            "whatever the exposure; lungs are counted where the database has a lung mask."
         )
     )
 
@@ -153,22 +152,22 @@ def show_examples(found: dict) -> None:
     if not folder or not Path(folder).is_dir():
         st.info(
             _(
-                "The films themselves are not part of this app. Get the [COVID-19 Radiography "
-                "Database]({url}), set `PULMOSCOPE_DATA` to its folder and start again: the "
-                "darkest, the middle and the brightest film of each class then show here."
+                "The images themselves are not part of this app. Download the [COVID-19 "
+                "Radiography Database]({url}), set `PULMOSCOPE_DATA` to its folder and restart: "
+                "the darkest, the median and the brightest image of each class are then shown here."
             ).format(url=about.DATABASE),
             icon=":material/database:",
         )
         return
     pictures = _example_pictures(folder, json.dumps(found["sets"]))
     if not pictures:
-        st.info(_("None of the films that were counted lies in that folder."))
+        st.info(_("None of the images counted is in that folder."))
     for label, row in pictures.items():
         st.markdown(f"**{class_names()[label]}**")
         for column, (name, brightness, picture) in zip(st.columns(3), row, strict=False):
             with column:
                 level = number(brightness, 0)
-                caption = _("{name}, mean level {level}: film with mask contour, and masked")
+                caption = _("{name}, mean level {level}: image with mask outline, and masked")
                 caption = caption.format(name=name, level=level)
                 st.image(picture, caption=caption, alt=caption, width="stretch")
 
@@ -200,9 +199,9 @@ def show_duplicates(found: dict) -> None:
     twins = found["near_duplicates"]
     st.markdown(
         _(
-            "**{films}** films fall into **{groups}** groups that show almost the same picture, "
-            "the largest of {largest}; {across} of the groups span more than one class. Each group "
-            "stays on one side of the split, or a model would be tested on what it was trained on."
+            "**{films}** images form **{groups}** groups of near-identical images, the largest of "
+            "{largest}; {across} of the groups span more than one class. Each group stays in one "
+            "part of the split; otherwise a model would be tested on what it was trained on."
         ).format(
             films=number(twins["films_in_them"], 0),
             groups=number(twins["groups_of_several"], 0),
@@ -215,17 +214,17 @@ def show_duplicates(found: dict) -> None:
 @st.fragment
 def show_batches(found: dict) -> None:
     """What a balanced batch holds, drawn by the very code that trains."""
-    names = {"covid": _("COVID against all"), "four": _("Four classes")}
+    names = {"covid": _("COVID against the rest"), "four": _("Four classes")}
     left, right = st.columns(2)
     with left:
         kind = st.segmented_control(
-            _("What is told apart"), list(names), format_func=names.get, default="covid",
+            _("Classes to separate"), list(names), format_func=names.get, default="covid",
             required=True, key="batch_kind",
         )  # fmt: skip
     with right:
-        size = st.select_slider(_("Films in a batch"), (12, 24, 48, 96), 24, key="batch_size")
+        size = st.select_slider(_("Images per batch"), (12, 24, 48, 96), 24, key="batch_size")
     counts = _class_counts(found)
-    with st.spinner(_("Drawing a batch …")):
+    with st.spinner(_("Drawing a batch…")):
         labels, epoch = _draw_batch(counts, kind or "covid", size)
     st.plotly_chart(views.batch_chart(labels, words()), key="batch")
     database = {label: n / sum(counts.values()) for label, n in counts.items()}
@@ -236,8 +235,8 @@ def show_batches(found: dict) -> None:
     )
     st.caption(
         _(
-            "In one epoch each film is shown this often on average: {often}. Rare classes come "
-            "again in a new order until the epoch has shown the largest share whole."
+            "Times each image is shown in one epoch, on average: {often}. Rare classes are "
+            "repeated in a new order until the largest share has been shown in full."
         ).format(often=often)
     )
 
@@ -248,24 +247,22 @@ def _class_counts(found: dict) -> dict[str, int]:
     return {label: described["films"] for label, described in classes(found).items()}
 
 
-@st.cache_data(show_spinner=False)
 def _draw_batch(counts: dict[str, int], kind: str, size: int) -> tuple[list[str], dict[str, float]]:
-    """The labels of one batch, and how often an epoch shows a film of each class."""
-    from pipeline.training.batches import BalancedBatches
+    """The labels of one batch, and how often an epoch shows an image of each class.
 
-    labels = np.repeat(list(counts), list(counts.values()))
-    films = np.arange(len(labels), dtype=np.int64)  # stands for the films: only places matter
-    batches = BalancedBatches(films, labels, GROUPS[kind], size)
-    first = np.concatenate([order[0] for order in batches.order])
-    shown = np.bincount(np.concatenate([o.ravel() for o in batches.order]), minlength=len(labels))
-    often = {label: float(shown[labels == label].mean()) for label in counts}
-    return labels[first].tolist(), often
+    An epoch ends once the largest share has been shown whole; the others come again.
+    """
+    groups = GROUPS[kind].values()
+    share = {label: size // (len(groups) * len(merged)) for merged in groups for label in merged}
+    batches = max(-(-counts[label] // count) for label, count in share.items())
+    batch = [label for label, count in share.items() for _ in range(count)]
+    return batch, {label: batches * count / counts[label] for label, count in share.items()}
 
 
 def show_provenance(found: dict) -> None:
     """How the figures were made."""
     st.caption(
-        _("Computed by {command} from {films} films; sha256 of their list: {hash}.").format(
+        _("Computed by {command} from {films} images; sha256 of their list: {hash}.").format(
             command=f"`{_command('DIR')}`",
             films=number(found["films"], 0),
             hash=f"`{found['file_list_sha256'][:16]}…`",

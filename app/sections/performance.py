@@ -35,10 +35,10 @@ def show_what_was_measured(scores: dict) -> None:
     """On which films, and what the figures cannot say."""
     st.markdown(
         _(
-            "Measured on {n} test films that neither training nor the choice of a threshold saw; "
-            "intervals are 95 %. In this database COVID films come from other hospitals than the "
-            "rest: every figure measures disease and source together."
-        ).format(n=scores["n"])
+            "Measured on {n} test images used neither for training nor for choosing a threshold; "
+            "95% confidence intervals. In this database COVID images come from other hospitals "
+            "than the rest: every figure measures disease and source together."
+        ).format(n=number(scores["n"], 0))
     )
 
 
@@ -51,7 +51,7 @@ def explore_threshold(model: str, scores: dict) -> None:
     key = f"threshold_{model}"
     _choose_operating_point(model, scores, thresholds, key)
     threshold = st.select_slider(
-        _("Threshold: films from this score on are called COVID"),
+        _("Threshold: images at or above this score are classified as COVID"),
         thresholds,
         value=start,
         format_func=lambda t: number(t, 3),
@@ -70,9 +70,9 @@ def explore_threshold(model: str, scores: dict) -> None:
 
 def _choose_operating_point(model: str, scores: dict, thresholds: list, key: str) -> None:
     words = {
-        "screening": _("Screening (sensitivity 95 %)"),
+        "screening": _("Screening (sensitivity 95%)"),
         "balanced": _("Balanced (Youden)"),
-        "confirming": _("Confirming (specificity 98 %)"),
+        "confirming": _("Confirmation (specificity 98%)"),
     }
     points = {"chosen": scores["threshold"]}
     points |= {name: point["threshold"] for name, point in scores["operating_points"].items()}
@@ -82,7 +82,7 @@ def _choose_operating_point(model: str, scores: dict, thresholds: list, key: str
 
     with st.container(horizontal=True):
         for name, threshold in points.items():
-            label = words.get(name, _("The app's own"))
+            label = words.get(name, _("Default"))
             st.button(label, key=f"{name}_{model}", on_click=go, args=(threshold,))
 
 
@@ -105,7 +105,7 @@ def _show_rates(model: str, rates: dict[str, dict]) -> None:
             st.caption(interval(rate))
             if name in REPORT_FIGURES.get(model, {}):
                 said = percent(REPORT_FIGURES[model][name], 1)
-                st.caption(_("The report's own: {value}").format(value=said))
+                st.caption(_("Original report: {value}").format(value=said))
 
 
 def rate_names() -> dict[str, str]:
@@ -113,7 +113,7 @@ def rate_names() -> dict[str, str]:
     return {
         "sensitivity": _("Sensitivity (recall)"),
         "specificity": _("Specificity"),
-        "precision": _("Precision"),
+        "precision": _("Precision (PPV)"),
         "accuracy": _("Accuracy"),
     }
 
@@ -121,9 +121,9 @@ def rate_names() -> dict[str, str]:
 def interval(rate: dict) -> str:
     """ "95 %: 93.1 % – 96.0 %, n 309"."""
     if rate["value"] is None:
-        return _("no film")
+        return _("no image")
     low, high = percent(rate["low"], 1), percent(rate["high"], 1)
-    return _("95 % interval {low} – {high}, n {n}").format(low=low, high=high, n=rate["n"])
+    return _("95% CI {low} – {high}, n = {n}").format(low=low, high=high, n=number(rate["n"], 0))
 
 
 def _confusion(counts: dict[str, int]):
@@ -139,7 +139,7 @@ def _roc(model: str, scores: dict, rates: dict):
     points = {_("This threshold"): _point(rates)}
     said = REPORT_FIGURES.get(model, {})
     if "specificity" in said:
-        points[_("The report's own")] = (1 - said["specificity"], said["sensitivity"])
+        points[_("Original report")] = (1 - said["specificity"], said["sensitivity"])
     return charts.roc_chart(scores["curves"]["roc"], points, chart_words())
 
 
@@ -149,7 +149,7 @@ def _point(rates: dict) -> tuple[float, float]:
 
 def _show_prevalence(model: str, rates: dict) -> None:
     share = st.slider(
-        _("Share of patients with COVID where the test is used (prevalence)"),
+        _("Prevalence of COVID-19 where the test is used"),
         0.5,
         80.0,
         10.0,
@@ -161,9 +161,10 @@ def _show_prevalence(model: str, rates: dict) -> None:
     after = [post_test_probability(*rate, share / 100, answer) for answer in (True, False)]
     st.markdown(
         _(
-            "There, a film that is called COVID is one with probability **{positive}**, and a film "
-            "that is not called COVID is one nevertheless with probability **{negative}** (Bayes, "
-            "from this threshold's sensitivity and specificity)."
+            "At this prevalence, an image classified as COVID is COVID with probability "
+            "**{positive}**, and an image not classified as COVID is COVID nevertheless with "
+            "probability **{negative}** (Bayes, from the sensitivity and specificity at this "
+            "threshold)."
         ).format(positive=percent(after[0], 1), negative=percent(after[1], 1))
     )
 
@@ -182,14 +183,15 @@ def show_curves(model: str, scores: dict) -> None:
         before, after = scores["calibration"]["before"], scores["calibration"]["after"]
         st.caption(
             _(
-                "Expected calibration error {ece0} before and {ece1} after temperature scaling "
-                "(T = {temperature}, chosen on validation films) and the step from a prevalence "
-                "of one half to that of the test films, {prevalence}; Brier score {brier0} and "
-                "{brier1}."
+                "Expected calibration error {ece0} before and {ece1} after Platt scaling (slope "
+                "{slope}, intercept {intercept}, chosen on validation images) and adjustment from "
+                "a prevalence of 50% to that of the test images, {prevalence}; Brier score "
+                "{brier0} and {brier1}."
             ).format(
                 ece0=number(before["ece"], 3),
                 ece1=number(after["ece"], 3),
-                temperature=number(scores["calibration"]["temperature"], 2),
+                slope=number(scores["calibration"]["slope"], 2),
+                intercept=number(scores["calibration"]["intercept"], 2),
                 prevalence=percent(scores["calibration"]["prevalence"]),
                 brier0=number(before["brier"], 3),
                 brier1=number(after["brier"], 3),
@@ -218,8 +220,8 @@ def show_sources(scores: dict) -> None:
     st.subheader(_("By source"), anchor=False)
     st.markdown(
         _(
-            "Each row is one collection of films. Classes and collections never mix: a model that "
-            "recognised the collection alone would fill this table as well."
+            "Each row is one collection of images. No collection mixes COVID with other classes: a "
+            "model that recognised only the collection would do just as well in this table."
         )
     )
     st.table(
@@ -227,9 +229,9 @@ def show_sources(scores: dict) -> None:
             {
                 _("Source"): key.split("/")[0],
                 _("Class"): class_names()[key.split("/")[1]],
-                _("Films"): str(row["called_covid"]["n"]),
-                _("Called COVID"): percent(row["called_covid"]["value"], 1),
-                _("95 % interval"): f"{percent(row['called_covid']['low'], 1)} – "
+                _("Images"): number(row["called_covid"]["n"], 0),
+                _("Classified as COVID"): percent(row["called_covid"]["value"], 1),
+                _("95% CI"): f"{percent(row['called_covid']['low'], 1)} – "
                 f"{percent(row['called_covid']['high'], 1)}",
             }
             for key, row in scores["by_source"].items()
@@ -246,7 +248,7 @@ def show_masks(scores: dict) -> None:
             labelled(_("database"), class_names()[label]): agreement
             for label, agreement in scores["segmentation_by_class"].items()
         },
-        _("database, its own share of each class"): scores["segmentation_as_database"],
+        _("database, weighted by class frequency"): scores["segmentation_as_database"],
         **scores["segmentation_by_set"],
     }
     rows = []
@@ -259,15 +261,16 @@ def show_masks(scores: dict) -> None:
                 for k in keys
             ]
             titles = ("Dice", "IoU", _("Pixel accuracy"))
-            row = {_("Masks"): name, _("Films"): str(agreement["n"])}
+            row = {_("Masks"): name, _("Images"): number(agreement["n"], 0)}
             rows.append(row | dict(zip(titles, figures, strict=True)))
     st.table(rows)
     accuracy = percent(REPORT_FIGURES["unet"]["accuracy"], 1)
     st.caption(
         _(
-            "The report's own pixel accuracy: {value}, on its validation films. The test films "
-            "hold more COVID and fewer normal films than the whole database: the row with its own "
-            "share of each class makes up for that. Only the Shenzhen masks were drawn by hand."
+            "Pixel accuracy in the original report: {value}, on its validation images. The test "
+            "images include more COVID and fewer normal images than the whole database; the row "
+            "weighted by class frequency corrects for that. Only the Shenzhen masks were drawn by "
+            "hand."
         ).format(value=accuracy)
     )
 
@@ -286,7 +289,7 @@ def show_training(model: str) -> None:
 def chart_words() -> dict[str, str]:
     """What the charts write, in the reader's language."""
     return {
-        "band": _("95 % band"),
+        "band": _("95% band"),
         "curve": _("curve"),
         "chance": _("chance"),
         "fpr": _("1 − specificity"),
@@ -296,14 +299,14 @@ def chart_words() -> dict[str, str]:
         "precision": _("precision"),
         "precision_recall": _("Precision and recall"),
         "share": _("share of the row"),
-        "said": _("the model says"),
-        "is": _("the film is"),
+        "said": _("predicted class"),
+        "is": _("true class"),
         "confusion": _("Confusion matrix"),
         "ideal": _("ideal"),
         "before": _("before calibration"),
         "after": _("after calibration"),
         "score": _("COVID score"),
-        "share_covid": _("share of COVID films"),
+        "share_covid": _("share of COVID images"),
         "reliability": _("Is the score a probability?"),
         "training": _("training"),
         "validation": _("validation"),
@@ -311,6 +314,6 @@ def chart_words() -> dict[str, str]:
         "loss": _("loss"),
         "curves": _("Loss by epoch"),
         "pixels": _("share of lung pixels changed"),
-        "deletion": _("Deletion: hottest pixels blurred away"),
-        "insertion": _("Insertion: hottest pixels put back"),
+        "deletion": _("Deletion: hottest pixels blurred"),
+        "insertion": _("Insertion: hottest pixels restored"),
     }

@@ -30,9 +30,9 @@ def choose_case() -> cases.Case:
     if case is None:
         case = st.session_state.setdefault("shown_example", cases.example("opacities"))
     st.caption(
-        _("Film: **{title}**. To see another one, open it on the page *Read a radiograph*.").format(
-            title=reading.escape(reading.title_of(case))
-        )
+        _(
+            "Image: **{title}**. To see another one, open it on the page *Read a radiograph*."
+        ).format(title=reading.escape(reading.title_of(case)))
     )
     return case
 
@@ -40,19 +40,19 @@ def choose_case() -> cases.Case:
 def stage_names() -> dict[str, str]:
     """What each stage is called."""
     return {
-        "raw": _("Film as it came"),
+        "raw": _("Original image"),
         "resized": _("Resized"),
-        "seen": _("Equalised, as the U-Net sees it"),
+        "seen": _("Equalised, U-Net input"),
         "probability": _("Lung probability"),
-        "mask": _("Mask: probability rounded"),
-        "masked": _("Film times mask"),
-        "equalised": _("Equalised, as the classifier sees it"),
+        "mask": _("Mask: rounded probability"),
+        "masked": _("Image × mask"),
+        "equalised": _("Equalised, classifier input"),
     }
 
 
 def stages(case: cases.Case, model: str) -> tuple[Diagnosis, list[Stage]]:
     """The answer and the stages; computed once per film and model."""
-    with st.spinner(_("Finding the lungs and computing the score …")):
+    with st.spinner(_("Finding the lungs and computing the score…")):
         diagnosis = cases.diagnosis_of(case, model)
         key = (case.radiograph.sha256, model)
         if st.session_state.get("stages_of") != key:
@@ -80,16 +80,16 @@ def show_stages(shown: list[Stage]) -> None:
                 )
     st.caption(
         _(
-            "Bars: how often each level occurs, from black on the left to white on the right; "
-            "line: share of pixels up to that level. Behind the mask only lung pixels are counted. "
-            "A straight line means that every level is used alike: that is what equalising does."
+            "Bars: frequency of each grey level, from black (left) to white (right); line: "
+            "cumulative share of pixels. After masking only lung pixels are counted. A straight "
+            "line means that all levels are used equally, which is what equalisation does."
         )
     )
 
 
 def level_words() -> dict[str, str]:
     """Words of the histograms."""
-    return {"histogram": _("Share of pixels"), "cumulative": _("Share up to this level")}
+    return {"histogram": _("Share of pixels"), "cumulative": _("Cumulative share")}
 
 
 @st.fragment
@@ -103,7 +103,7 @@ def compare_stages(shown: list[Stage]) -> None:
     with right:
         after = st.selectbox(_("After"), names, 6, format_func=names.get, key="after")
     words = {
-        "slider": _("Drag to uncover"),
+        "slider": _("Drag to compare"),
         "before": names[before],
         "after": names[after],
     }
@@ -125,22 +125,24 @@ def show_equalisation(shown: list[Stage]) -> None:
     left, right = st.columns(2)
     with left:
         st.metric(
-            _("Pixels unlike cv2.equalizeHist"),
+            _("Pixels differing from cv2.equalizeHist"),
             number(found.different, 0),
-            help=_("Of {pixels} pixels of this film.").format(pixels=number(found.pixels, 0)),
+            help=_("Out of {pixels} pixels in this image.").format(pixels=number(found.pixels, 0)),
         )
     with right:
         st.metric(
-            _("Pixels moved if lungs are counted"),
+            _("Pixels changed if only lungs are counted"),
             number(found.moved, 0),
-            help=_("Of {pixels} lung pixels of this film.").format(pixels=number(found.lungs, 0)),
+            help=_("Out of {pixels} lung pixels in this image.").format(
+                pixels=number(found.lungs, 0)
+            ),
         )
     st.markdown(
         _(
-            "HistNorm is a Keras layer inside the graph: each film is equalised by its own "
-            "histogram, at training and at inference alike. It may count every pixel of the masked "
-            "film, as the report does, or those of the lungs only. The black outside takes the "
-            "first level and is left out of the scale; on this film the two differ by {mean} "
+            "HistNorm is a Keras layer inside the graph: each image is equalised by its own "
+            "histogram, in training and at inference. It can count every pixel of the masked "
+            "image, as in the original report, or lung pixels only. The black outside takes up the "
+            "first level and is left out of the scale; on this image the two differ by {mean} "
             "levels of 255 on average, by {largest} at most."
         ).format(mean=number(found.mean_move), largest=number(found.largest_move, 0))
     )
@@ -180,12 +182,14 @@ def _show_layer(diagnosis: Diagnosis, node: Node) -> None:
     predictor = cases.prepare(diagnosis.model).result()
     output = output_of(predictor, diagnosis.radiograph.pixels, node.name)
     st.markdown(
-        _("**{name}** ({kind}): output {shape}, {parameters} parameters, fed by {inputs}.").format(
+        _(
+            "**{name}** ({kind}): output {shape}, {parameters} parameters, input from {inputs}."
+        ).format(
             name=node.name,
             kind=node.kind,
             shape=views.shape_text(output.shape),
             parameters=number(node.parameters, 0),
-            inputs=", ".join(node.inputs) or _("the film"),
+            inputs=", ".join(node.inputs) or _("the image"),
         )
     )
     if output.ndim == 1:
@@ -194,7 +198,8 @@ def _show_layer(diagnosis: Diagnosis, node: Node) -> None:
     st.image(views.channel_grid(output), alt=node.name, width="stretch")
     st.caption(
         _(
-            "Channels 1 to {count} of {all}, each from its 1st percentile (dark) to its 99th."
+            "Channels 1 to {count} of {all}, each scaled from its 1st percentile (black) "
+            "to its 99th (white)."
         ).format(count=min(views.CHANNELS, output.shape[-1]), all=output.shape[-1])
     )
 
@@ -207,19 +212,19 @@ def graph_words() -> dict[str, str]:
         "pooling": _("Pooling"),
         "upsampling": _("Upsampling"),
         "equalisation": _("Equalisation (HistNorm)"),
-        "joining": _("Joins two"),
+        "joining": _("Merge"),
         "decision": _("Decision"),
         "other": _("Other"),
-        "chosen": _("Chosen layer"),
-        "depth": _("Layers from the film"),
-        "side": _("Rows of the output"),
+        "chosen": _("Selected layer"),
+        "depth": _("Layers from the image"),
+        "side": _("Output rows"),
     }
 
 
 @st.fragment
 def offer_slide(case: cases.Case, shown: list[Stage]) -> None:
     """All stages as one picture for a slide."""
-    note = _("Synthetic film. Not for diagnostic use.")
+    note = _("Synthetic image. Not for diagnostic use.")
     if case.origin != "synthetic":
         note = _("Not for diagnostic use.")
     with st.container(horizontal=True):

@@ -16,18 +16,18 @@ def take_films() -> None:
         _("Drop chest radiographs here (PNG, JPEG, BMP, TIFF, WebP or DICOM)"),
         accept_multiple_files=True,
         key="uploads",
-        help=_("Frontal films, adult. Nothing you upload is stored."),
+        help=_("Frontal radiographs of adults. Nothing you upload is stored."),
         on_change=_uploads_changed,
     )
     if st.session_state.pop("uploads_changed", False):
-        with st.spinner(_("Reading the film …")):
+        with st.spinner(_("Reading the image…")):
             cases.take_uploads(uploaded)
 
 
 def choose_example() -> None:
     """Try a synthetic film, or one of the database where it is installed."""
     chosen = st.pills(
-        _("Or try a synthetic film (drawn by a program, no patient)"),
+        _("Or try a synthetic image (drawn by a program, no patient)"),
         list(EXAMPLES),
         format_func=_example_names().get,
         key="example",
@@ -41,7 +41,7 @@ def choose_example() -> None:
 
 def _example_names() -> dict[str, str]:
     return {
-        "clear": _("Clear lungs"),
+        "clear": _("Normal lungs"),
         "opacities": _("With opacities"),
         "inverted": _("Inverted"),
         "underexposed": _("Underexposed"),
@@ -64,12 +64,12 @@ def _choose_database_film() -> None:
     films = cases.database_films()
     if not films:
         return
-    with st.expander(_("Or a film of the database that training never saw")):
+    with st.expander(_("Or an image of the database not used for training")):
         label = st.selectbox(_("Class"), list(films), key="database_class")
         index = st.number_input(
             _("Number (of {count})").format(count=len(films[label])), 1, len(films[label]), 1
         )
-        if st.button(_("Open this film")):
+        if st.button(_("Open this image")):
             cases.open_database_film(label, index - 1)
 
 
@@ -77,7 +77,7 @@ def choose_model(key: str = "model") -> str:
     """The models whose weights are there, each with a line on what it is for."""
     purposes = {
         "light": _("Small and fast."),
-        "xception": _("Larger and slower; weighs four classes."),
+        "xception": _("Larger and slower; separates four classes."),
     }
     names = registry.classifiers()
     if not names:
@@ -101,12 +101,12 @@ def choose_case() -> cases.Case | None:
     """The film to read; a choice appears once there are several."""
     held = cases.cases()
     if st.session_state.pop("let_go", False):
-        st.caption(_("Too many films for one visit: the oldest were let go. Drop them again."))
+        st.caption(_("Too many images in this session: the oldest were removed. Drop them again."))
     if len(held) > 1:
         # A widget's own state is dropped on another page; "case" is ours and stays.
         st.session_state["film"] = st.session_state["case"]
         st.selectbox(
-            _("Film"),
+            _("Image"),
             list(held),
             format_func=lambda key: title_of(held[key]),
             key="film",
@@ -119,22 +119,19 @@ def show_empty_state() -> None:
     """What to do and what to expect, before there is a film."""
     st.info(
         _(
-            "Drop a film above, or pick a synthetic one. You will see the film, the lungs that "
-            "the model found, a COVID score with its threshold, and where the score comes from."
+            "Drop a radiograph above, or choose a synthetic one. You will see the image, the lungs "
+            "found by the model, a COVID score with its threshold, and where the score comes from."
         ),
         icon=":material/radiology:",
     )
     teach = (
+        _("**1. Lungs.** A first network outlines them. Nothing outside them is scored."),
         _(
-            "**1. The lungs.** A first network draws their outline. What lies outside it is not "
-            "scored."
+            "**2. Score.** From 0 to 1, with a threshold. It ranks images by how much they "
+            "resemble COVID images; it is not a probability of disease."
         ),
         _(
-            "**2. The score.** From 0 to 1, with a threshold. It orders films by how much they "
-            "resemble COVID films; it is no probability of illness."
-        ),
-        _(
-            "**3. The heatmap.** Where the score comes from. It outlines no lesion, and stays "
+            "**3. Heatmap.** Where the score comes from. It does not delineate lesions, and is "
             "empty where there is no evidence."
         ),
     )
@@ -142,8 +139,8 @@ def show_empty_state() -> None:
         column.markdown(text)
     st.markdown(
         _(
-            "A film that is inverted, turned or no frontal chest radiograph gets no score, but a "
-            "sentence that says why."
+            "An image that is inverted, rotated or not a frontal chest radiograph gets no score; "
+            "the page says why."
         )
     )
 

@@ -3,42 +3,55 @@
 import streamlit as st
 
 from app.sections.answer import heatmap_verdict
+from app.sections.elsewhere import auc, share
 from app.sections.performance import chart_words
+from app.session.language import current, number, percent
 from app.session.language import gettext as _
-from app.session.language import number, percent
 from app.views import charts
-from app.views.names import model_names
+from app.views.names import method_names, model_names
+from pipeline.evaluation.estimates import Estimate
+from pipeline.explain.significance import SIGNIFICANT
 from pipeline.release.measurements import measured, measured_gate, measured_together
+from pipeline.text import formatting
 
 
 def show_heatmaps(model: str) -> None:
     """Whether the heatmaps are true."""
     judged = measured(model, "heatmaps")
-    st.subheader(_("Are the heatmaps true?"), anchor=False)
+    st.subheader(_("Are the heatmaps reliable?"), anchor=False)
     if not judged:
         st.info(_("Not measured for these weights."))
         return
     chance = judged["infected_share_of_lungs"]["value"]
     st.markdown(
         _(
-            "On {n} COVID test films on which the infected region was outlined, and which the "
-            "model calls COVID. That region covers {chance} of the lungs: a map spread evenly over "
-            "them puts that share of its heat there."
-        ).format(n=judged["n"], chance=percent(chance, 1))
+            "On {n} COVID test images with an outlined affected region that the model classifies "
+            "as COVID. That region covers {chance} of the lungs: a uniform map would put that "
+            "share of its heat there."
+        ).format(n=number(judged["n"], 0), chance=percent(chance, 1))
     )
     st.table([_heatmap_row(name, m) for name, m in judged["methods"].items()])
     st.caption(
         _(
-            "Gain: share of heat inside the infected region, minus that region's share of the "
-            "lungs. Deletion and insertion: mean COVID score while the hottest lung pixels are "
-            "blurred away or put back, on {n} films; better low, and better high. Shuffled "
-            "weights: rank correlation with the map of the same network with shuffled weights; "
-            "near 0 is as it should be."
-        ).format(n=judged["n_curves"])
+            "Over chance: of the heat inside the lungs, the share in the affected region over that "
+            "region's share of the lungs; 1 is chance. Deletion and insertion: mean COVID score "
+            "while the hottest lung pixels are blurred or restored, on {n} images; low is better "
+            "for deletion, high for insertion. Shuffled weights: rank correlation with the map of "
+            "the same network with shuffled weights; it should be near 0."
+        ).format(n=number(judged["n_curves"], 0))
     )
-    st.markdown(heatmap_verdict(model))
+    if verdict := heatmap_verdict(model):
+        st.markdown(verdict)
+    if better := judged.get("better_than_random"):
+        st.markdown(
+            _(
+                "Image by image, deleting the hottest cells of the default method lowers the score "
+                "more than deleting random cells of the lungs in {share} of {n} images (p at most "
+                "0.05; {chance} by chance)."
+            ).format(share=share(better), n=number(better["n"], 0), chance=percent(SIGNIFICANT))
+        )
     _explain_scatter(judged)
-    words = chart_words() | {"random": _("random map")}
+    words = chart_words() | method_names() | {"random": _("random map")}
     for column, key in zip(st.columns(2), ("deletion", "insertion"), strict=True):
         with column:
             chart = charts.curves_chart(judged["methods"], key, words)
@@ -56,16 +69,16 @@ def _explain_scatter(judged: dict) -> None:
     }
     if reached["value"] > 0.99:
         text = _(
-            "This model's head averages every channel over its {cells} cells: the gradient "
-            "reaches {reached} of them, so each cell answers for itself."
+            "This model's head averages every channel over its {cells} cells: the gradient reaches "
+            "{reached} of them, so that each cell has its own share in the score."
         )
     else:
         text = _(
-            "**Why these maps scatter.** This model's head keeps the greatest value of each "
+            "**Why these maps are scattered.** This model's head keeps the greatest value of each "
             "channel and drops the rest (global max pooling): of {cells} cells the gradient "
-            "reaches {reached} ({low} – {high}), one per channel at most. Grad-CAM spreads each "
-            "channel's weight over all its cells, those that decided nothing included. *cellwise* "
-            "asks the head about each cell alone instead, with not a parameter more."
+            "reaches {reached} ({low} – {high}), at most one per channel. Grad-CAM spreads each "
+            "channel's weight over all its cells, including those that played no part. *Cell-wise* "
+            "evaluates the head on each cell separately, without any extra parameter."
         )
     st.markdown(text.format(**values))
 
@@ -73,8 +86,8 @@ def _explain_scatter(judged: dict) -> None:
 def _heatmap_row(name: str, values: dict) -> dict:
     shuffled = values["randomised_weights"]
     return {
-        _("Method"): _("random map") if name == "random" else name,
-        _("Gain in the infected region"): _signed(values["infection_gain"]),
+        _("Method"): _("random map") if name == "random" else method_names()[name],
+        _("Heat in the affected region, over chance"): _over_chance(values),
         _("Hottest point inside it"): percent(values["pointing_game"]["value"]),
         _("Heat inside the lungs"): percent(values["energy_in_lungs"]["value"]),
         _("Deletion"): number(values["deletion"]["value"], 3),
@@ -83,9 +96,9 @@ def _heatmap_row(name: str, values: dict) -> dict:
     }
 
 
-def _signed(value: dict) -> str:
-    low, high = number(100 * value["low"], 1), number(100 * value["high"], 1)
-    return f"{number(100 * value['value'], 1)} ({low} – {high})"
+def _over_chance(values: dict) -> str:
+    ratio = values.get("infection_over_chance")
+    return formatting.estimate(Estimate(**ratio), current(), 2, share=False) if ratio else "–"
 
 
 def show_together() -> None:
@@ -97,7 +110,7 @@ def show_together() -> None:
         return
     names = model_names()
     rows = {names[model]: scores for model, scores in judged["alone"].items()}
-    rows[_("both, the mean of their log-odds")] = judged["together"]
+    rows[_("both, mean of their log-odds")] = judged["together"]
     columns = {
         _("Sensitivity (recall)"): "sensitivity",
         _("Specificity"): "specificity",
@@ -105,24 +118,25 @@ def show_together() -> None:
     }
     st.table(
         [
-            {_("Model"): name, "AUC": _auc(scores["auc"])}
-            | {title: _percent(scores[key]) for title, key in columns.items()}
+            {_("Model"): name, "AUC": auc(scores["auc"])}
+            | {title: share(scores[key]) for title, key in columns.items()}
             for name, scores in rows.items()
         ]
     )
-    words = {key: _percent(judged[key]) for key in ("agree", "both_positive", "both_negative")} | {
+    words = {key: share(judged[key]) for key in ("agree", "both_positive", "both_negative")} | {
         "n": number(judged["n"], 0)
     }
     st.markdown(
         _(
-            "On {n} test films that both give a score, they agree on {agree}. What both call COVID "
-            "is COVID in {both_positive} of films; what neither calls COVID is not in "
-            "{both_negative}."
+            "The models agree on {agree} of the {n} test images that both score. When both say "
+            "COVID, {both_positive} are COVID; when neither does, {both_negative} are not."
         ).format(**words)
     )
-    apart = ", ".join(f"{names[m]} {_percent(share)}" for m, share in judged["apart"].items())
+    apart = ", ".join(f"{names[m]} {share(right)}" for m, right in judged["apart"].items())
     st.caption(
-        _("Where they disagree, each is right on: {shares}. 95 % intervals.").format(shares=apart)
+        _("Share correct where they disagree: {shares}. 95% confidence intervals.").format(
+            shares=apart
+        )
     )
 
 
@@ -134,69 +148,71 @@ def show_lungs(model: str) -> None:
         st.info(_("Not measured for these weights."))
         return
     words = {
-        "full": _("the film as it is"),
-        "background_only": _("background only, lungs cut out"),
-        "mask_shape": _("the mask's shape alone"),
+        "full": _("unchanged image"),
+        "background_only": _("background only, lungs removed"),
+        "mask_shape": _("mask shape alone"),
         "lungs_black": _("lungs blacked out"),
-        "lettering": _("lettering painted beside the lungs"),
-        "over_lungs": _("the film, equalised over the lungs' pixels only"),
+        "lettering": _("lettering added beside the lungs"),
+        "over_lungs": _("image equalised over lung pixels only"),
     }
     st.table(
         [
             {
-                _("What the model is shown"): words[name],
-                "AUC": number(v["auc"]["value"], 3),
-                _("95 % interval"): f"{number(v['auc']['low'], 3)} – {number(v['auc']['high'], 3)}",
-                _("Mean change of the score"): number(v["change"]["value"], 3),
-                _("Answers that change"): percent(v["flipped"]["value"], 1),
+                _("Model input"): words[name],
+                "AUC": auc(v["auc"]),
+                _("Mean change in score"): number(v["change"]["value"], 3),
+                _("Results that change"): percent(v["flipped"]["value"], 1),
             }
             for name, v in judged["variants"].items()
         ]
     )
     st.caption(
         _(
-            "On {n} test films. An AUC of 0.5 tells nothing. Where background or shape alone come "
-            "far above it, they carry information on the source or on the disease that the score "
-            "may use."
-        ).format(n=judged["n"])
+            "On {n} test images. An AUC of 0.5 is chance. If background or shape alone are far "
+            "above it, they carry information on source or disease that the score may use."
+        ).format(n=number(judged["n"], 0))
     )
 
 
 def show_changes(model: str) -> None:
     """Whether the answer survives blur, compression and the like."""
     judged = measured(model, "changes")
-    st.subheader(_("Does the answer survive copying?"), anchor=False)
+    st.subheader(_("Is the result robust to image processing?"), anchor=False)
     if not judged:
         st.info(_("Not measured for these weights."))
         return
     words = {
-        "none": _("the film as it is"),
+        "none": _("unchanged image"),
         "mirrored": _("mirrored"),
-        "blurred": _("blurred a little"),
+        "blurred": _("slightly blurred"),
         "sharpened": _("sharpened"),
-        "shrunk": _("shrunk to three quarters and back"),
+        "shrunk": _("reduced to three quarters and enlarged again"),
         "compressed": _("compressed (JPEG, quality 60)"),
-        "turned": _("turned by 4 degrees"),
+        "turned": _("rotated by 3 degrees"),
         "brightened": _("brightened"),
+        "mask_grown": _("lung mask 3 pixels wider"),
+        "mask_shrunk": _("lung mask 3 pixels narrower"),
     }
+    siim = judged.get("siim", {"changes": {}})["changes"]
     st.table(
         [
             {
-                _("What was done to the film"): words[name],
-                "AUC": _auc(changed["auc"]),
-                _("Sensitivity (recall)"): percent(changed["sensitivity"]["value"], 1),
-                _("Specificity"): percent(changed["specificity"]["value"], 1),
-                _("Answers that change"): percent(changed["flipped"]["value"], 1),
-                _("Dice with the first lung mask"): number(changed["mask_dice"]["value"], 3),
+                _("Change made to the image"): words[name],
+                "AUC": auc(changed["auc"]),
+                _("Results that change"): share(changed["flipped"]),
+                _("Results that change, SIIM-COVID19"): (
+                    share(siim[name]["flipped"]) if name in siim else "–"
+                ),
+                _("Dice with the original lung mask"): number(changed["mask_dice"]["value"], 3),
             }
             for name, changed in judged["changes"].items()
         ]
     )
     st.caption(
         _(
-            "On {n} test films drawn at random. None of this is disease: what moves here would "
-            "move between hospitals, too."
-        ).format(n=judged["n"])
+            "On {n} test images drawn at random. None of these changes is disease: a score that "
+            "moves here would also move between hospitals."
+        ).format(n=number(judged["n"], 0))
     )
 
 
@@ -208,59 +224,46 @@ def show_left_out_sources(model: str) -> None:
     st.subheader(_("Disease or source?"), anchor=False)
     st.markdown(
         _(
-            "The light CNN, trained anew in a cheap way ({size} px, {epochs} epochs of "
-            "{films_per_epoch} films): once on every source, and once per source without any of "
-            "its COVID films. What it loses on a source that it never saw it had learnt of the "
-            "source and not of the disease, or lost because it saw fewer COVID films: most come "
-            "from BIMCV."
-        ).format(**judged["settings"])
+            "The light CNN, briefly retrained ({size} px, {epochs} epochs of {films_per_epoch} "
+            "images): once on all sources, and once per source without any of its COVID images. "
+            "What it loses on a source it has not seen was learnt from the source rather than the "
+            "disease, or is lost because it saw fewer COVID images: most come from BIMCV."
+        ).format(**{key: number(n, 0) for key, n in judged["settings"].items()})
     )
     st.table(
         [
             {
                 _("Source left out"): source,
-                _("COVID films in the test part"): number(scored["test_films"], 0),
-                _("AUC, source seen"): _auc(scored["seen"]),
-                _("AUC, source never seen"): _auc(scored["unseen_test"]),
-                _("AUC, never seen, all its films"): _auc(scored["unseen"]),
+                _("COVID images in the test part"): number(scored["test_films"], 0),
+                _("AUC, source seen"): auc(scored["seen"]),
+                _("AUC, source not seen"): auc(scored["unseen_test"]),
+                _("AUC, not seen, all its images"): auc(scored["unseen"]),
             }
             for source, scored in judged["sources"].items()
         ]
     )
     st.caption(
         _(
-            "95 % intervals; the other class is that of the test part. So cheap a training gives "
-            "low scores: only the differences within a row mean anything."
+            "95% confidence intervals; the other class is that of the test part. Such a short "
+            "training gives low scores: only the differences within a row are meaningful."
         )
     )
-
-
-def _auc(scored: dict) -> str:
-    value, low, high = (number(scored[key], 3) for key in ("value", "low", "high"))
-    return f"{value} ({low} – {high})"
-
-
-def _percent(scored: dict) -> str:
-    if not scored["n"]:
-        return "–"
-    value, low, high = (percent(scored[key], 1) for key in ("value", "low", "high"))
-    return f"{value} ({low} – {high})"
 
 
 def show_gate() -> None:
     """What gets a score and what does not."""
     judged = measured_gate()
-    st.subheader(_("What gets no score?"), anchor=False)
+    st.subheader(_("Which images get no score?"), anchor=False)
     if not judged:
         st.info(_("Not measured for these weights."))
         return
     films, pictures = judged["total"]["films"], judged["total"]["pictures"]
     st.markdown(
         _(
-            "The gate lets {passed} of {n} test films pass and refuses {refused} of {m} pictures "
-            "that are no chest film and had no part in setting it. They come from few sources, and "
-            "slices of one volume resemble each other: on pictures of other kinds it may do worse, "
-            "and a film that passes is not thereby a good one."
+            "The quality check accepts {passed} of {n} test images and refuses {refused} of {m} "
+            "images that are not chest radiographs and were not used to set it. These come from "
+            "few sources, and slices of one volume resemble each other: it may do worse on other "
+            "kinds of images, and an accepted image is not necessarily a good one."
         ).format(
             passed=percent(1 - films["value"], 1),
             n=number(films["n"], 0),
@@ -272,13 +275,15 @@ def show_gate() -> None:
     st.table(
         [
             {
-                _("Kind of picture"): kinds[kind],
+                _("Kind of image"): kinds[kind],
                 _("Number"): number(row["refused"]["n"], 0),
                 _("No score"): percent(row["refused"]["value"], 1),
-                _("95 % interval"): f"{percent(row['refused']['low'], 1)} – "
+                _("95% CI"): f"{percent(row['refused']['low'], 1)} – "
                 f"{percent(row['refused']['high'], 1)}",
-                _("Rightly named"): percent(row["named"]["value"], 1) if row["named"] else "–",
-                _("Said most often"): said[next(iter(row["reasons"]))] if row["reasons"] else "–",
+                _("Correctly named"): percent(row["named"]["value"], 1) if row["named"] else "–",
+                _("Most frequent reason"): said[next(iter(row["reasons"]))]
+                if row["reasons"]
+                else "–",
             }
             for table in judged["rows"].values()
             for kind, row in table.items()
@@ -286,29 +291,30 @@ def show_gate() -> None:
     )
     st.caption(
         _(
-            "The gate is shown everything as plain grey pictures. A DICOM file that calls itself "
-            "CT, MR or ultrasound, and a picture in colour, are refused earlier, as files."
+            "The quality check sees every picture as a plain grey image. DICOM files whose "
+            "modality is CT, MR or ultrasound, and colour images, are refused earlier, when the "
+            "file is read."
         )
     )
 
 
 def _kinds() -> dict[str, str]:
     return {
-        "COVID": _("film: COVID"),
-        "Normal": _("film: normal"),
-        "Lung_Opacity": _("film: other opacity"),
-        "Viral Pneumonia": _("film: viral pneumonia"),
-        "inverted": _("film, inverted"),
-        "turned_left": _("film, top to the left"),
-        "turned_right": _("film, top to the right"),
-        "upside_down": _("film, upside down"),
-        "one lung": _("film cut to one lung"),
-        "upper half": _("film cut to its upper half"),
-        "lower half": _("film cut to its lower half"),
+        "COVID": _("radiograph: COVID"),
+        "Normal": _("radiograph: normal"),
+        "Lung_Opacity": _("radiograph: other opacity"),
+        "Viral Pneumonia": _("radiograph: viral pneumonia"),
+        "inverted": _("radiograph, inverted"),
+        "turned_left": _("radiograph, top to the left"),
+        "turned_right": _("radiograph, top to the right"),
+        "upside_down": _("radiograph, upside down"),
+        "one lung": _("radiograph cropped to one lung"),
+        "upper half": _("radiograph cropped to its upper half"),
+        "lower half": _("radiograph cropped to its lower half"),
         "photograph": _("photograph"),
         "microscope, retina": _("microscope or retina"),
         "text, drawing": _("text, drawing, plot"),
-        "other X-ray": _("X-ray of something else"),
+        "other X-ray": _("radiograph of another body part"),
         "CT": _("CT slice"),
         "MR": _("MR slice"),
         "ultrasound": _("ultrasound"),
@@ -322,11 +328,11 @@ def _said() -> dict[str, str]:
     return {
         "blank": _("uniform"),
         "inverted": _("inverted"),
-        "turned_left": _("lies on its side"),
-        "turned_right": _("lies on its side"),
-        "upside_down": _("on its head"),
+        "turned_left": _("on its side"),
+        "turned_right": _("on its side"),
+        "upside_down": _("upside down"),
         "lung_area": _("lung area"),
-        "lung_components": _("no two lungs"),
+        "lung_components": _("two lungs not found"),
         "lung_symmetry": _("unequal lungs"),
         "lung_position": _("lungs not side by side"),
         "lung_border": _("lungs at the border"),

@@ -53,7 +53,7 @@ def take_files() -> list:
         key=key,
         help=_(
             "PNG, JPEG, BMP, TIFF, WebP or DICOM, {megabytes} MB in all. Nothing you upload is "
-            "stored: the list is forgotten when you close this page."
+            "stored: the list is deleted when you close this page."
         ).format(megabytes=MAX_HELD_MB),
         on_change=_files_changed,
         args=(key,),
@@ -74,21 +74,21 @@ def offer_start(sources: list, model: str) -> None:
     """A button that reads what was dropped."""
     cases.prepare(model)
     st.button(
-        _("Read the films ({count})").format(count=len(sources)),
+        _("Read the images ({count})").format(count=len(sources)),
         on_click=_start,
         args=(sources, model),
         type="primary",
         icon=":material/play_arrow:",
     )
     if not is_empty():
-        st.caption(_("The list below is then replaced."))
+        st.caption(_("This replaces the list below."))
 
 
 def offer_synthetic_films(model: str) -> None:
     """A button that shows the page at work without a patient's film."""
     cases.prepare(model)
     st.button(
-        _("Try it with synthetic films"),
+        _("Try it with synthetic images"),
         on_click=start_synthetic,
         args=(model,),
         icon=":material/draw:",
@@ -118,7 +118,7 @@ def show_progress() -> None:
     done = _("{done} of {total} read").format(done=len(rows), total=work.total)
     st.progress(len(rows) / work.total, text=f"{done} · {_time_left(work)}")
     st.button(_("Cancel"), on_click=work.cancel, icon=":material/stop:")
-    st.caption(_("You may open another page meanwhile: the list goes on."))
+    st.caption(_("You can open another page meanwhile: the list continues."))
     step = max(1, work.total // SNAPSHOTS)
     _table(rows[: len(rows) // step * step])
 
@@ -126,9 +126,9 @@ def show_progress() -> None:
 def _time_left(work: WorkList) -> str:
     left = work.seconds_left()
     if work.cancelled:
-        return _("stopping after this film …")
+        return _("stopping after this image…")
     if left is None:
-        return _("loading the model …")
+        return _("loading the model…")
     if left > 90:
         return _("about {minutes} min left").format(minutes=number(left / 60, 0))
     return _("about {seconds} s left").format(seconds=number(max(1, left), 0))
@@ -156,9 +156,9 @@ def show_empty_state() -> None:
     """What this page is for, before there is a list."""
     st.info(
         _(
-            "Drop several films or a ZIP above. Each gets a row with its score or the reason why "
-            "there is none; a bad file does not stop the others. Tick a row to open its film, and "
-            "take the table with you as CSV or Excel. For one film, use the page *Read a "
+            "Drop several images or a ZIP above. Each gets a row with its score, or the reason why "
+            "there is none; a bad file does not stop the others. Tick a row to open its image, and "
+            "export the table as CSV or Excel. For a single image, use the page *Read a "
             "radiograph*."
         ),
         icon=":material/lists:",
@@ -175,7 +175,7 @@ def show_table() -> None:
 def _table(rows: tuple[Row, ...]) -> None:
     if not rows:
         return
-    st.caption(_("Tick a row to open its film. A click on a heading sorts."))
+    st.caption(_("Tick a row to open its image. Click a heading to sort."))
     event = st.dataframe(
         _frame(rows),
         column_config=_columns(),
@@ -187,7 +187,7 @@ def _table(rows: tuple[Row, ...]) -> None:
         selection_mode="single-row",
         # A selection means rows of one table: with other rows it must not be taken over.
         key=f"worklist_table_{st.session_state['worklist_turn']}_{len(rows)}",
-        alt=_("Films with verdict, score and threshold"),
+        alt=_("Images with result, score and threshold"),
     )
     if event.selection.rows:
         _open(rows[event.selection.rows[0]])
@@ -210,9 +210,9 @@ def _frame(rows: tuple[Row, ...]) -> pd.DataFrame:
 def _columns() -> dict:
     column = st.column_config
     return {
-        "film": column.ImageColumn(_("Film"), width=70),
+        "film": column.ImageColumn(_("Image"), width=70),
         "file": column.TextColumn(_("File"), width=150),
-        "verdict": column.TextColumn(_("Verdict"), width=260),
+        "verdict": column.TextColumn(_("Result"), width=260),
         "score": column.ProgressColumn(
             _("Score"), min_value=0, max_value=1, format="%.2f", width=125
         ),
@@ -227,7 +227,7 @@ def _words() -> dict[str, str]:
         "positive": "▲ " + _("COVID-19 suspected"),
         "negative": "▽ " + _("COVID-19 not suspected"),
         "abstained": "◇ " + _("No score"),
-        "error": "✕ " + _("Not readable"),
+        "error": "✕ " + _("Unreadable"),
     }
 
 
@@ -269,7 +269,7 @@ def offer_downloads() -> None:
             icon = ":material/download:"
             st.download_button("CSV", csv, f"{name}.csv", "text/csv", icon=icon, on_click="ignore")
             st.download_button("Excel", xlsx, f"{name}.xlsx", sheet, icon=icon, on_click="ignore")
-        st.button(_("Forget this list"), on_click=_forget, icon=":material/delete:")
+        st.button(_("Clear this list"), on_click=_forget, icon=":material/delete:")
 
 
 def _forget() -> None:

@@ -99,7 +99,7 @@ def _wait(ticket: Ticket) -> None:
     place = st.empty()
     while not ticket.wait(PAUSE):
         if ticket.ahead:
-            place.caption(_("Films that come first: {count}").format(count=ticket.ahead))
+            place.caption(_("Images ahead of yours: {count}").format(count=ticket.ahead))
         else:
             place.empty()
     place.empty()

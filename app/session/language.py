@@ -31,8 +31,8 @@ def catalogue(language: str) -> dict[str, str]:
 
 
 def _unbroken(french: str) -> str:
-    """No line begins with a colon or ends with an opening quotation mark."""
-    return re.sub(r" (?=[;:?!»])|(?<=«) ", NO_BREAK, french)
+    """No line begins with a colon or a percent sign, or ends with an opening quotation mark."""
+    return re.sub(r" (?=[;:?!»%])|(?<=«) ", NO_BREAK, french)
 
 
 _mount = st.components.v2.component(

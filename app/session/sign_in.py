@@ -17,7 +17,7 @@ def require() -> None:
     if not _configured():
         st.error(
             _(
-                "This server asks for a sign-in, but has no provider: whoever runs it sets one "
+                "This server requires signing in, but has no provider: its administrator sets one "
                 "under [auth] in .streamlit/secrets.toml."
             ),
             icon=":material/error:",

@@ -61,7 +61,7 @@ def confusion_chart(table: dict[str, dict[str, int]], words: dict) -> go.Figure:
 
 
 def reliability_chart(calibration: dict, words: dict) -> go.Figure:
-    """Share of COVID films by score, before and after temperature scaling, with intervals."""
+    """Share of COVID films by score, before and after Platt scaling, with intervals."""
     figure = go.Figure()
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name=words["ideal"]

@@ -1,6 +1,7 @@
-"""What models and classes are called, and how a name goes with its value, as readers write it."""
+"""What models, classes and heatmap methods are called, and how a name goes with its value."""
 
 from app.session.language import gettext as _
+from pipeline.explain.gradcam import CELLWISE, METHOD_NAMES
 
 
 def model_names() -> dict[str, str]:
@@ -8,8 +9,8 @@ def model_names() -> dict[str, str]:
     return {
         "light": _("Light CNN"),
         "xception": "Xception",
-        "cnn1": _("CNN-1 of the report"),
-        "cnn2": _("CNN-2 of the report, unmasked"),
+        "cnn1": _("CNN-1 of the original report"),
+        "cnn2": _("CNN-2 of the original report, unmasked"),
         "unet": "U-Net",
     }
 
@@ -22,6 +23,11 @@ def class_names() -> dict[str, str]:
         "Lung_Opacity": _("Lung opacity"),
         "Viral Pneumonia": _("Viral pneumonia"),
     }
+
+
+def method_names() -> dict[str, str]:
+    """Every heatmap method's name."""
+    return METHOD_NAMES | {CELLWISE: _("Cell-wise")}
 
 
 def labelled(name: str, value: str) -> str:

@@ -79,6 +79,7 @@ def _print_error(
             "covid_probability": None,
             "threshold": threshold,
             "positive": None,
+            "triage": None,
             "lung_area_fraction": None,
             "seconds": None,
         }

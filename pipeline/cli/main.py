@@ -67,6 +67,9 @@ def _train(options) -> None:
 
 
 def _evaluate(options) -> None:
+    if options.site:
+        _evaluate_site(options)
+        return
     if options.what == "heatmaps":
         from pipeline.evaluation.heatmaps import judge_heatmaps
 
@@ -96,6 +99,17 @@ def _evaluate(options) -> None:
 
         result = evaluate(options.data, options.model, options.part, options.threshold)
     _report(result, options.json)
+
+
+def _evaluate_site(options) -> None:
+    from pipeline.evaluation.site import judge_site
+    from pipeline.report.site_card import site_pdf
+
+    record = judge_site(options.data, options.model, options.site)
+    path = options.json or Path(f"{options.model}.site.json")
+    _report(record, path)
+    path.with_suffix(".pdf").write_bytes(site_pdf(record, str, "en"))
+    print(f"{path} and {path.with_suffix('.pdf')}: set PULMOSCOPE_SITE to the first.")
 
 
 def _bench(options) -> None:
@@ -133,10 +147,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    add = commands.add_parser("diagnose", help="lung mask, COVID score and heatmap of films")
+    add = commands.add_parser("diagnose", help="lung mask, COVID score and heatmap of radiographs")
     add.add_argument("files", nargs="+", metavar="FILE", type=Path)
     add.add_argument("--model", choices=("light", "xception"), default="light")
-    add.add_argument("--threshold", type=_unit_interval, help="COVID from this score on, 0..1")
+    add.add_argument("--threshold", type=_unit_interval, help="COVID at or above this score, 0..1")
     methods = methods_for(pooled=True)
     add.add_argument("--cam", choices=methods, metavar="METHOD", help=", ".join(methods))
     add.add_argument("--out", type=Path, metavar="DIR", help="write mask, overlay and heatmap here")
@@ -146,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("train", help="train a model on the database")
     add.add_argument("model", choices=("unet", *classifiers))
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
-    add.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    add.add_argument("--resume", action="store_true", help="continue after the last finished epoch")
     add.add_argument("--config", type=Path, metavar="FILE", help="a .py file with a RECIPE")
     add.add_argument("--run", type=Path, metavar="DIR", dest="folder", help="default runs/MODEL")
     add.add_argument(
@@ -156,12 +170,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.set_defaults(run=_train)
 
-    add = commands.add_parser("evaluate", help="score a model on a folder of films")
+    add = commands.add_parser("evaluate", help="score a model on a folder of images")
     add.add_argument("--data", type=_folder, required=True, metavar="DIR")
     add.add_argument("--model", choices=classifiers, default="light")
     add.add_argument("--what", choices=KINDS, default="scores")
     add.add_argument("--part", choices=("all", "train", "validation", "test"), default="all")
     add.add_argument("--threshold", type=_unit_interval)
+    add.add_argument("--site", metavar="NAME", help="a card of one's own hospital, see the docs")
     pictures = Path(".cache/not_chest")
     add.add_argument("--pictures", type=Path, metavar="DIR", default=pictures, help="for gate")
     add.add_argument("--json", type=Path, metavar="FILE")

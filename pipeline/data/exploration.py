@@ -25,14 +25,14 @@ def explore(data: Path) -> dict[str, Any]:
 
     ``whole``: films per class and source of the whole database, from its own table, where that is
     there. ``sets``: the films at hand, see `_describe`; films are shrunk to `SIZE` pixels.
-    ``file_list_sha256``: of the films' class and name, a line each, in order of name. ``split``:
-    films in each part of the project's split, and in none.
+    ``split``: how many of them the project's split has put into each part. ``file_list_sha256``:
+    of the films' class and name, a line each, in order of name.
     """
     films = read_database(data)
     pixels = np.stack([read_film(f.path, SIZE) for f in tqdm(films, desc="films")])
     groups = near_duplicates_of(films)
-    dealt = read_split()
-    parts = [dealt[film.name].part if film.name in dealt else "none" for film in films]
+    known = read_split()
+    parts = [known[film.name].part for film in films if film.name in known]
     strata = list(dict.fromkeys(film.stratum for film in films))
     return {
         "what": "database",

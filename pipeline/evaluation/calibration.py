@@ -1,7 +1,7 @@
-"""Is a score a probability? Temperature, reliability diagram, ECE, Brier."""
+"""Is a score a probability? Platt scaling, reliability diagram, ECE, Brier."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
 from pipeline.evaluation.estimates import expected_calibration_error, proportion
 
@@ -14,9 +14,12 @@ def logit(score):
     return np.log(p / (1 - p))
 
 
-def calibrated(score, temperature: float):
-    """A score after temperature scaling (Guo et al. 2017, eq. 9): its log-odds divided by T."""
-    return 1 / (1 + np.exp(-logit(score) / temperature))
+def calibrated(score, slope: float, intercept: float):
+    """A score after Platt scaling (Platt 1999): its log-odds times the slope, plus the intercept.
+
+    With an intercept of 0 that is temperature scaling with T = 1 / slope (Guo et al. 2017, eq. 9).
+    """
+    return 1 / (1 + np.exp(-(slope * logit(score) + intercept)))
 
 
 def joint(scores, thresholds):
@@ -29,19 +32,40 @@ def joint(scores, thresholds):
     return 1 / (1 + np.exp(-np.mean(odds, axis=0)))
 
 
-def fit_temperature(truth, score) -> float:
-    """The temperature with the lowest balanced log loss; to be called on validation films only.
+def fit_calibration(truth, score, weight, shifted: bool = True) -> tuple[float, float]:
+    """Slope and intercept with the lowest log loss; to be called on validation images only.
 
-    Both classes weigh alike: the models are trained on balanced batches, so a calibrated score is
-    the probability of COVID where half the films show it. `at_prevalence` moves it elsewhere.
+    ``weight``: how much each image counts. Both classes should weigh alike in all: a calibrated
+    score is then the probability of COVID where half the images show it. `at_prevalence` moves it
+    elsewhere. Unless ``shifted``, the intercept is 0. Targets are a little away from 0 and 1, so
+    that classes which the scores separate wholly do not ask for an infinite slope (Platt 1999).
     """
     truth = np.asarray(truth, bool)
+    target = np.where(truth, 1 - 1 / (truth.sum() + 2), 1 / ((~truth).sum() + 2))
+    odds, weight = logit(score), np.asarray(weight, np.float64) / np.sum(weight)
 
-    def loss(log_temperature: float) -> float:
-        p = calibrated(score, np.exp(log_temperature))
-        return -np.log(p[truth]).mean() - np.log(1 - p[~truth]).mean()
+    def loss(at: np.ndarray) -> float:
+        slope, intercept = at
+        line = slope * odds + intercept
+        return float(weight @ (np.logaddexp(0, line) - target * line))
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+    bounds = [(0.01, 100), (-20, 20) if shifted else (0, 0)]
+    slope, intercept = minimize(loss, (1.0, 0.0), method="L-BFGS-B", bounds=bounds).x
+    return float(slope), float(intercept)
+
+
+def choose_calibration(truth, score, weight, judged) -> tuple[float, float]:
+    """Slope and intercept, or the slope alone, whichever leaves the lower ECE on ``judged``.
+
+    ``judged``: bool (image,), of which images the error is measured, at their own prevalence.
+    """
+    truth, score, judged = np.asarray(truth, bool), np.asarray(score), np.asarray(judged)
+
+    def error(line: tuple[float, float]) -> float:
+        p = at_prevalence(calibrated(score[judged], *line), float(truth[judged].mean()))
+        return expected_calibration_error(truth[judged], p)
+
+    return min((fit_calibration(truth, score, weight, way) for way in (False, True)), key=error)
 
 
 def at_prevalence(probability, prevalence: float):
@@ -50,14 +74,15 @@ def at_prevalence(probability, prevalence: float):
     return 1 / (1 + np.exp(-(logit(probability) + logit(prior))))
 
 
-def calibration_report(truth, score, temperature: float, bins: int = 10) -> dict:
+def calibration_report(truth, score, slope: float, intercept: float, bins: int = 10) -> dict:
     """Reliability, ECE and Brier score before and after, at the films' own prevalence."""
     truth = np.asarray(truth, bool)
     prevalence = float(truth.mean())
     before = np.asarray(score, np.float64)
-    after = at_prevalence(calibrated(score, temperature), prevalence)
+    after = at_prevalence(calibrated(score, slope, intercept), prevalence)
     return {
-        "temperature": temperature,
+        "slope": slope,
+        "intercept": intercept,
         "prevalence": prevalence,
         "before": _described(truth, before, bins),
         "after": _described(truth, after, bins),

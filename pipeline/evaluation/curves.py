@@ -1,5 +1,8 @@
 """Curves of a binary score with bootstrap bands, operating points, post-test probability."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.metrics import average_precision_score
 
@@ -10,24 +13,51 @@ THRESHOLDS = np.round(np.linspace(0, 1, 201), 3)
 # What a threshold is chosen for: a floor under one of the two, or the best sum.
 OPERATING_POINTS = ("screening", "balanced", "confirming")
 SCREENING_SENSITIVITY, CONFIRMING_SPECIFICITY = 0.95, 0.98
+ROUNDING = 1e-9
 
 
-def operating_thresholds(truth: np.ndarray, score: np.ndarray) -> dict[str, float]:
-    """Thresholds of the named operating points; to be called on validation films only.
+def balanced_weights(cells: Sequence) -> np.ndarray:
+    """Weights by which every cell counts alike, whatever its size: float64 (image,), sum 1.
+
+    ``cells``: one hashable name per image, such as (scale, class).
+    """
+    counts = Counter(cells)
+    return np.array([1 / counts[cell] for cell in cells]) / len(counts)
+
+
+def operating_thresholds(truth, score, weight=None) -> dict[str, float]:
+    """Thresholds of the named operating points; to be called on validation images only.
 
     ``screening``: the highest threshold whose sensitivity is at least 95 %; ``confirming``: the
     lowest whose specificity is at least 98 %; ``balanced``: the greatest sensitivity plus
-    specificity (Youden 1950). A film is called COVID from the threshold on.
+    specificity (Youden 1950). An image is called COVID from the threshold on. ``weight``: how much
+    each image counts, see `balanced_weights`; alike where there is none.
     """
     truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
     levels = np.unique(score)
     candidates = np.concatenate([levels[:1], (levels[1:] + levels[:-1]) / 2, [1.0]])
-    sensitivity, specificity = _rates(truth, score, candidates)
+    sensitivity, specificity = _rates(truth, score, candidates, weight)
     return {
-        "screening": float(candidates[sensitivity >= SCREENING_SENSITIVITY].max()),
+        "screening": float(candidates[sensitivity >= SCREENING_SENSITIVITY - ROUNDING].max()),
         "balanced": float(candidates[np.argmax(sensitivity + specificity)]),
-        "confirming": float(candidates[specificity >= CONFIRMING_SPECIFICITY].min()),
+        "confirming": float(candidates[specificity >= CONFIRMING_SPECIFICITY - ROUNDING].min()),
     }
+
+
+def choose_threshold(
+    truth, score, sensitivity: float = 0.94, specificity: float = 0.96, weight=None
+) -> float:
+    """The threshold whose worse margin over the two goals is best; of equals, the middle one.
+
+    To be called on validation images only; ``weight`` as in `operating_thresholds`.
+    """
+    truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
+    levels = np.unique(score)
+    candidates = (levels[1:] + levels[:-1]) / 2
+    sensitivities, specificities = _rates(truth, score, candidates, weight)
+    margins = np.minimum(sensitivities - sensitivity, specificities - specificity)
+    best = candidates[margins >= margins.max() - ROUNDING]
+    return float(best[len(best) // 2])
 
 
 def at_threshold(truth: np.ndarray, score: np.ndarray, threshold: float) -> dict:
@@ -100,11 +130,18 @@ def post_test_probability(
     return prevalence * ill / total if total else prevalence
 
 
-def _rates(truth, score, thresholds):
-    positives, negatives = (np.sort(s) for s in _by_class(truth, score))
-    sensitivity = 1 - np.searchsorted(positives, thresholds) / len(positives)
-    specificity = np.searchsorted(negatives, thresholds) / len(negatives)
-    return sensitivity, specificity
+def _rates(truth, score, thresholds, weight=None):
+    weight = np.ones(len(truth)) if weight is None else np.asarray(weight, np.float64)
+    missed, spared = (
+        _share_below(score[of], weight[of], thresholds) for of in (truth, ~np.asarray(truth))
+    )
+    return 1 - missed, spared
+
+
+def _share_below(score, weight, thresholds):
+    order = np.argsort(score)
+    sums = np.concatenate([[0.0], np.cumsum(weight[order])])
+    return sums[np.searchsorted(score[order], thresholds)] / sums[-1]
 
 
 def _by_class(truth, score):

@@ -1,8 +1,24 @@
 """Scores with their 95 % intervals."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval, and the number of images that it rests on.
+
+    All but ``n`` are None where there was nothing to measure. `pipeline.text.formatting.estimate`
+    writes it; ``Estimate(**record)`` reads what JSON holds of it, `dataclasses.asdict` gives that.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
 
 
 def proportion(hits: int, n: int) -> dict:
@@ -145,22 +161,6 @@ def expected_calibration_error(
         if (which == b).any()
     ]
     return float(sum(gaps) / len(truth))
-
-
-def choose_threshold(truth, score, sensitivity: float = 0.94, specificity: float = 0.96) -> float:
-    """The threshold whose worse margin over the two goals is best; of equals, the middle one.
-
-    To be called on validation films only.
-    """
-    truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
-    candidates = np.unique(score)
-    candidates = (candidates[1:] + candidates[:-1]) / 2
-    positives, negatives = np.sort(score[truth]), np.sort(score[~truth])
-    sensitivities = 1 - np.searchsorted(positives, candidates) / len(positives)
-    specificities = np.searchsorted(negatives, candidates) / len(negatives)
-    margins = np.minimum(sensitivities - sensitivity, specificities - specificity)
-    best = candidates[margins >= margins.max() - 1e-12]
-    return float(best[len(best) // 2])
 
 
 def mask_agreement(mask: np.ndarray, truth: np.ndarray) -> dict:

@@ -18,6 +18,12 @@ from pipeline.evaluation.curves import (
     precision_recall_with_band,
     roc_with_band,
 )
+from pipeline.evaluation.elsewhere import (
+    Answered,
+    find_findings,
+    judge_elsewhere,
+    judge_triage,
+)
 from pipeline.evaluation.estimates import (
     classification_scores,
     mask_agreement,
@@ -53,16 +59,24 @@ def evaluate(
 
     ``part``: "all", or "train", "validation" or "test" of the project's own split, for the folder
     that the models were trained from. The top-level figures count every film with a class, also
-    those that the quality gate would withhold; ``gated`` repeats them for those that pass. A film
-    that cannot be read is listed under ``unreadable``.
+    those that the quality gate would withhold; ``gated`` repeats them for those that pass.
+    ``elsewhere`` and ``triage``: see `pipeline.evaluation.elsewhere`, with SIIM-COVID19's and
+    Shenzhen's images where the folder has them. A film that cannot be read is listed under
+    ``unreadable``.
     """
     predictor = Predictor(model)
-    films = films_of(data, part)
+    films = films_of(data, part, siim=True)
     unreadable: list[dict] = []
     scored = list(score_films(films, predictor, unreadable))
     threshold = predictor.entry.threshold if threshold is None else threshold
     classed = [s for s in scored if s.film.label]
     passed = [s for s in classed if not s.reasons]
+    answered = Answered(
+        [s.film for s in scored],
+        find_findings([s.film for s in scored], data),
+        np.array([s.score for s in scored], np.float64),
+        np.array([bool(s.reasons) for s in scored], bool),
+    )
     return {
         **predictor.identity(),
         "part": part,
@@ -70,6 +84,8 @@ def evaluate(
         **_explored(classed, predictor.entry),
         "by_source": _by_source(classed, threshold),
         "by_class": _by_class(classed, threshold),
+        "elsewhere": judge_elsewhere(answered, threshold),
+        "triage": judge_triage(answered, predictor.entry.triage),
         "segmentation": _segmentation(classed),
         "segmentation_by_class": {
             name: _segmentation([s for s in classed if s.film.label == name])
@@ -78,7 +94,7 @@ def evaluate(
         "segmentation_as_database": _as_database(classed),
         "segmentation_by_set": {
             name: _segmentation([s for s in scored if s.film.source == name])
-            for name in sorted({s.film.source for s in scored if not s.film.label})
+            for name in sorted({s.film.source for s in scored if s.agreement and not s.film.label})
         },
         "abstained": {
             **proportion(len(classed) - len(passed), len(classed)),
@@ -142,7 +158,7 @@ def _explored(scored: Sequence[Scored], entry: registry.Entry) -> dict:
             "confusion": confusion_by_threshold(truth, score),
         },
         "operating_points": {k: at_threshold(truth, score, t) for k, t in points.items()},
-        "calibration": calibration_report(truth, score, entry.temperature),
+        "calibration": calibration_report(truth, score, *entry.calibration),
         "classes": _class_table(scored) if scored[0].said else None,
     }
 

@@ -16,13 +16,13 @@ from pipeline.data.database import Film
 from pipeline.data.split import films_of
 from pipeline.evaluation.estimates import mean_with_interval, proportion
 from pipeline.explain.gradcam import methods_for, place, raw_map
+from pipeline.explain.significance import SIGNIFICANT, delete_into, heatmap_p
 from pipeline.inference.diagnosis import Answer
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import read_radiograph
 
 RANDOM = "random"
 STEPS = 10
-BLUR = 1 / 16  # of the film's side
 
 
 def judge_heatmaps(
@@ -33,7 +33,8 @@ def judge_heatmaps(
     Only films that the model calls COVID count: the map of any other is meant to be empty.
     ``curve_films`` of them, evenly spaced, serve the deletion and insertion curves and the check
     with randomised weights, which cost many forward passes. ``gradient_reaches``: share of the
-    last feature map's ``cells`` in which any channel's gradient is not 0.
+    last feature map's ``cells`` in which any channel's gradient is not 0. ``better_than_random``:
+    share of those films on which the default method's map passes `heatmap_p`.
     """
     predictor = Predictor(model)
     judged = _called_covid(data, part, predictor)
@@ -57,6 +58,7 @@ def judge_heatmaps(
         "gradient_reaches": mean_with_interval(
             [(answer.gradient != 0).any(-1).mean() for _, answer in judged]
         ),
+        "better_than_random": _better_than_random(chosen, predictor, seed),
         "methods": {
             m: _agreement(places[m], truths) | curves[m] | {"randomised_weights": changed.get(m)}
             for m in methods
@@ -69,7 +71,7 @@ def rank_methods(result: dict) -> list[str]:
     methods = [m for m in result["methods"] if m != RANDOM]
     scored = {
         m: [
-            result["methods"][m]["infection_gain"]["value"],
+            result["methods"][m]["infection_over_chance"]["value"],
             result["methods"][m]["pointing_game"]["value"],
             result["methods"][m]["energy_in_lungs"]["value"],
             -result["methods"][m]["deletion"]["value"],
@@ -118,16 +120,22 @@ def _placed(method: str, answer: Answer, predictor: Predictor, seed: int) -> np.
 
 
 def _agreement(maps: list[np.ndarray], truths: list) -> dict:
-    """How maps agree with infected regions and lungs; a film whose map is empty counts nowhere."""
+    """How maps agree with infected regions and lungs; a film whose map is empty counts nowhere.
+
+    ``infection_over_chance``: share of the heat inside the lungs that lies in the infected region,
+    over that region's share of the lungs' area. A map spread evenly over the lungs has 1.
+    """
     pairs = [(m, t) for m, t in zip(maps, truths, strict=True) if m.any()]
-    inside = [float((m * infected).sum() / m.sum()) for m, (infected, _) in pairs]
+    over_chance = [
+        float((m * (infected & lungs)).sum() / (m * lungs).sum()) / _share(infected, lungs)
+        for m, (infected, lungs) in pairs
+        if (m * lungs).any() and (infected & lungs).any()
+    ]
     hits = sum(bool(infected.flat[m.argmax()]) for m, (infected, _) in pairs)
     in_lungs = [float((m * lungs).sum() / m.sum()) for m, (_, lungs) in pairs]
-    chance = [_share(infected, lungs) for _, (infected, lungs) in pairs]
     return {
         "maps_not_empty": proportion(len(pairs), len(maps)),
-        "energy_in_infection": mean_with_interval(inside),
-        "infection_gain": mean_with_interval(np.subtract(inside, chance)),
+        "infection_over_chance": mean_with_interval(over_chance),
         "pointing_game": proportion(hits, len(pairs)),
         "energy_in_lungs": mean_with_interval(in_lungs),
     }
@@ -161,7 +169,7 @@ def _curves(chosen: list, methods: tuple, predictor: Predictor, seed: int) -> di
 
 def _deleted_and_inserted(answer: Answer, heat: np.ndarray, predictor: Predictor, seed: int):
     film = answer.equalised_film
-    blurred = cv2.GaussianBlur(film, (0, 0), BLUR * len(film)) * (answer.mask > 0.5)
+    blurred = delete_into(film, answer.mask > 0.5)
     pixels = np.flatnonzero(answer.mask > 0.5)
     noise = np.random.default_rng(seed).random(len(pixels))  # among equals, any order
     order = pixels[np.lexsort((noise, -heat.flat[pixels]))]
@@ -173,6 +181,23 @@ def _deleted_and_inserted(answer: Answer, heat: np.ndarray, predictor: Predictor
             changed.flat[some] = put.flat[some]
             shown.append(changed)
     return predictor.classify(np.stack(shown)).reshape(2, -1)
+
+
+def _better_than_random(chosen: list, predictor: Predictor, seed: int) -> dict:
+    looks, cam = predictor.architecture, predictor.entry.cam
+    values = [
+        heatmap_p(
+            answer.equalised_film,
+            answer.mask > 0.5,
+            raw_map(cam, answer),
+            looks.stride,
+            looks.offset,
+            predictor.classify,
+            seed + i,
+        )
+        for i, (_, answer) in enumerate(tqdm(chosen, desc="against random cells"))
+    ]
+    return proportion(sum(p <= SIGNIFICANT for p in values), len(values))
 
 
 def _randomised(chosen: list, methods: tuple, predictor: Predictor, seed: int) -> dict:

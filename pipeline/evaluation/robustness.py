@@ -2,22 +2,27 @@
 
     python -m pipeline evaluate --what changes --data DIR --model light --part test --json FILE
 
-Copies are blurred, shrunk, compressed, turned and brightened on the way; none of that is disease.
+Copies are blurred, shrunk, compressed, turned and brightened on the way, and the lung mask may lie
+some pixels further out or in; none of that is disease.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 from tqdm import tqdm
 
+from pipeline.data.database import Film
 from pipeline.data.split import films_of
+from pipeline.evaluation.elsewhere import find_findings
 from pipeline.evaluation.estimates import against_unchanged, mask_agreement, mean_with_interval
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import read_radiograph
 
-FILMS = 400  # drawn once from the part, in its own proportions; all of them where there are fewer
+FILMS = 300  # drawn once from either set, in its own proportions; all where there are fewer
+MARGIN = 3  # pixels of a mask of 256 rows
 
 
 def _blurred(sigma: float) -> Callable:
@@ -66,41 +71,82 @@ CHANGES = {
     "sharpened": _sharpened,
     "shrunk": _shrunk(0.75),
     "compressed": _compressed(60),
-    "turned": _turned(4),
+    "turned": _turned(3),
     "brightened": _brightened(0.7),
 }
+# What is done to the lung mask of a classifier that is shown the lungs alone.
+MASKS = {"mask_grown": cv2.dilate, "mask_shrunk": cv2.erode}
 
 
 def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> dict:
-    """Scores of a sample of a part's films under each of `CHANGES`.
+    """Scores of a sample of a part's images under each of `CHANGES` and `MASKS`.
 
-    Per change, next to what `against_unchanged` gives: ``mask_dice``, the mean agreement of the
-    lung mask with that of the film as it is (for the mirrored film, mirrored back).
+    ``changes`` are of the database's images; ``siim``, where the folder has them, holds ``n`` and
+    ``changes`` of SIIM-COVID19's typical and negative ones. Per change, next to what
+    `against_unchanged` gives: ``mask_dice``, the mean agreement of the lung mask with that of the
+    image as it is (for the mirrored image, mirrored back).
     """
     predictor = Predictor(model)
-    films = [film for film in films_of(data, part) if film.label]
-    films = [films[i] for i in np.random.default_rng(seed).permutation(len(films))[:FILMS]]
-    scores: dict[str, list[float]] = {name: [] for name in CHANGES}
-    dice: dict[str, list[float]] = {name: [] for name in CHANGES}
-    for film in tqdm(films, desc=f"{model}: changed copies"):
-        pixels = read_radiograph(film.path.read_bytes()).pixels
-        for name, change in CHANGES.items():
-            answer = predictor(change(pixels).clip(0, 255).astype(np.float32))
-            mask = answer.mask[:, ::-1] if name == "mirrored" else answer.mask
-            if name == "none":
-                unchanged = mask
-            scores[name].append(float(answer.probabilities[predictor.covid]))
-            dice[name].append(mask_agreement(mask > 0.5, unchanged > 0.5)["dice"])
-    truth = np.array([film.label == "COVID" for film in films])
-    threshold, asis = predictor.entry.threshold, np.array(scores["none"])
+    films = films_of(data, part, siim=True)
+    findings = [finding for finding, _ in find_findings(films, data)]
+    database = [(film, film.label == "COVID") for film in films if film.label]
+    siim = [
+        (film, finding == "typical")
+        for film, finding in zip(films, findings, strict=True)
+        if film.source == "siim" and finding in {"typical", "negative"}
+    ]
+    result = {"what": "changes", **predictor.identity(), "part": part}
+    result |= _judge(database, predictor, seed)
+    return result | ({"siim": _judge(siim, predictor, seed)} if siim else {})
+
+
+def _judge(known: list[tuple[Film, bool]], predictor: Predictor, seed: int) -> dict:
+    order = np.random.default_rng(seed).permutation(len(known))[:FILMS]
+    front = keras.Model(predictor.graph.input, predictor.graph.get_layer("rescale").output)
+    rows = [
+        score_changes(read_radiograph(known[i][0].path.read_bytes()).pixels, predictor, front)
+        for i in tqdm(order, desc=f"{predictor.entry.name}: changed copies")
+    ]
+    truth = np.array([known[i][1] for i in order], bool)
+    scores = {name: np.array([row[name][0] for row in rows]) for name in rows[0]}
+    dice = {name: np.array([row[name][1] for row in rows]) for name in rows[0]}
     return {
-        "what": "changes",
-        **predictor.identity(),
-        "part": part,
-        "n": len(films),
+        "n": len(order),
         "changes": {
-            name: against_unchanged(truth, np.array(values), asis, threshold)
-            | {"mask_dice": mean_with_interval(np.array(dice[name]))}
+            name: against_unchanged(truth, values, scores["none"], predictor.entry.threshold)
+            | {"mask_dice": mean_with_interval(dice[name])}
             for name, values in scores.items()
         },
     }
+
+
+def score_changes(
+    image: np.ndarray, predictor: Predictor, front: keras.Model
+) -> dict[str, tuple[float, float]]:
+    """Of each change: the COVID score, and the Dice of the lung mask with the unchanged image's.
+
+    ``image``: float32 (rows, columns) in 0..255; ``front``: the graph up to the resized image.
+    """
+    copies = [change(image).clip(0, 255).astype(np.float32) for change in CHANGES.values()]
+    answers = dict(zip(CHANGES, predictor.many(np.stack(copies)), strict=True))
+    lungs = answers["none"].mask > 0.5
+    found = {}
+    for name, answer in answers.items():
+        mask = (answer.mask[:, ::-1] if name == "mirrored" else answer.mask) > 0.5
+        score = float(answer.probabilities[predictor.covid])
+        found[name] = (score, mask_agreement(mask, lungs)["dice"])
+    if predictor.architecture.masked:
+        resized = front.predict_on_batch(image[None, ..., None])[0, ..., 0]
+        levels = np.rint(resized * 255).clip(0, 255).astype(np.uint8)
+        masks = {name: _moved(lungs, change) for name, change in MASKS.items()}
+        shown = [cv2.equalizeHist(levels * mask) for mask in masks.values()]
+        scores = predictor.classify(np.stack(shown).astype(np.float32) / np.float32(255))
+        for score, (name, mask) in zip(scores, masks.items(), strict=True):
+            found[name] = (float(score), mask_agreement(mask > 0, lungs)["dice"])
+    return found
+
+
+def _moved(lungs: np.ndarray, change: Callable) -> np.ndarray:
+    side = 2 * max(1, round(MARGIN * len(lungs) / 256)) + 1
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return change(lungs.astype(np.uint8), brush)

@@ -59,6 +59,14 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 CELLWISE = "cellwise"
 
+# As their authors write them; `CELLWISE` is named in the reader's language.
+METHOD_NAMES = {
+    "gradcam": "Grad-CAM",
+    "gradcam++": "Grad-CAM++",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+}
+
 
 def raw_map(method: str, answer) -> np.ndarray:
     """The raw map of a method for an `Answer`: float32 (rows, columns), in units of evidence."""

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import Radiograph, read_radiograph
+from pipeline.models.site import decisions_of
 from pipeline.quality.gate import REASONS, Verdict, judge
 from pipeline.text.messages import Message
 
@@ -51,7 +52,8 @@ def diagnose(
     """Ask a model about one film.
 
     ``threshold``: COVID score from which a film is called positive, 0..1; ``cam``: a method of
-    `pipeline.explain.gradcam.methods_for`. Both default to what the registry says of the model.
+    `pipeline.explain.gradcam.methods_for`. Both default to what the registry says of the model,
+    the threshold to that of the hospital's site card, where there is one.
     """
     return diagnose_many([radiograph], predictor, threshold, cam)[0]
 
@@ -69,6 +71,7 @@ def diagnose_many(
     started = time.perf_counter()
     answers = predictor.many(np.stack([radiograph.pixels for radiograph in radiographs]))
     entry, looks = predictor.entry, predictor.architecture
+    own, limits = decisions_of(entry)
     judged = []
     for radiograph, answer in zip(radiographs, answers, strict=True):
         verdict = judge(radiograph, answer.mask_probability, predictor.gate)
@@ -82,12 +85,13 @@ def diagnose_many(
             model=entry.name,
             weights_sha256=entry.sha256,
             unet_sha256=predictor.unet_entry.sha256,
-            threshold=entry.threshold if threshold is None else threshold,
+            threshold=own if threshold is None else threshold,
             geometry=(looks.stride, looks.offset, entry.input_size),
             covid=predictor.covid,
             cam=cam or entry.cam,
             cam_scale=entry.cam_scale,
             seconds=seconds,
+            triage_limits=limits,
         )
         for radiograph, answer, verdict in zip(radiographs, answers, judged, strict=True)
     ]

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline import __version__
 from pipeline.explain.gradcam import place, raw_map
 from pipeline.io.radiograph import Radiograph
+from pipeline.models.triage import TriageLimits
 from pipeline.quality.gate import Verdict
 
 
@@ -48,6 +49,7 @@ class Diagnosis:
     cam: str
     cam_scale: dict[str, float]  # per method, the raw value that fills the colour scale
     seconds: float
+    triage_limits: TriageLimits | None = None
     version: str = __version__
 
     @property
@@ -64,6 +66,13 @@ class Diagnosis:
     def positive(self) -> bool | None:
         """Whether the score reaches the threshold, or None when it is withheld."""
         return self.score >= self.threshold if self.verdict.may_score else None
+
+    @property
+    def triage(self) -> str | None:
+        """One of `ANSWERS`, or None where the score is withheld or the model has no limits."""
+        if self.triage_limits is None or not self.verdict.may_score:
+            return None
+        return self.triage_limits.answer(self.score)
 
     @property
     def status(self) -> str:
@@ -97,6 +106,7 @@ class Diagnosis:
             "covid_probability": self.covid_probability,
             "threshold": self.threshold,
             "positive": self.positive,
+            "triage": self.triage,
             "lung_area_fraction": self.lung_area_fraction,
             "seconds": round(self.seconds, 4),
             "version": self.version,

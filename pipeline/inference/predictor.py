@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import __version__
+from pipeline.inference.answer_model import AnswerModel
 from pipeline.inference.diagnosis import Answer
 from pipeline.models import registry
-from pipeline.models.graph import OUTPUTS, build_graph, head_of
+from pipeline.models.graph import OUTPUTS, build_graph
 from pipeline.models.spec import ARCHITECTURES
 from pipeline.models.unet import build_unet
 
@@ -41,10 +42,12 @@ class Predictor:
             masked=self.architecture.masked,
         )
         self.covid = self.entry.labels.index("COVID")
-        self._head = head_of(self.classifier, layer)
+        self.model = AnswerModel(
+            self.graph, self.classifier, layer, self.covid, self.architecture.pooled
+        )
         self._lock = threading.Lock()
         films = tf.TensorSpec((None, None, None, 1), tf.float32)
-        self._traced = tf.function(self._forward, input_signature=[films])
+        self._traced = tf.function(self.model, input_signature=[films])
         lungs = keras.Model(self.graph.input, self.graph.output["mask_probability"])
         self._traced_lungs = tf.function(
             lambda x: lungs(x, training=False), input_signature=[films]
@@ -89,30 +92,3 @@ class Predictor:
         with self._lock:
             scores = self._traced_classifier(tf.constant(equalised[..., None], tf.float32))
         return scores.numpy()[:, self.covid]
-
-    def _forward(self, films):
-        outputs = self.graph(films, training=False)
-        features = outputs["features"]
-        with tf.GradientTape() as tape:
-            tape.watch(features)
-            evidence = self._evidence(self._head(features, training=False)["probabilities"])
-        answer = outputs | {"gradient": tape.gradient(evidence, features)}
-        return answer | {"cells": self._cells(features)} if self.architecture.pooled else answer
-
-    def _cells(self, features):
-        """What the head says of each cell alone, beyond what it says of no activation at all."""
-        shape = tf.shape(features)
-        alone = tf.reshape(features, (-1, 1, 1, features.shape[-1]))
-        evidence = self._evidence(self._head(alone, training=False)["probabilities"])
-        nothing = self._head(tf.zeros_like(alone[:1]), training=False)["probabilities"]
-        beyond = tf.nn.relu(evidence - self._evidence(nothing))
-        return tf.reshape(beyond, shape[:3])
-
-    def _evidence(self, probabilities):
-        """-log(1 - p), with 1 - p summed from the others, exact where p rounds to 1."""
-        if probabilities.shape[-1] == 1:
-            others = 1.0 - probabilities[:, 0]
-        else:
-            columns = [i for i in range(probabilities.shape[-1]) if i != self.covid]
-            others = tf.reduce_sum(tf.gather(probabilities, columns, axis=-1), axis=-1)
-        return -tf.math.log(tf.maximum(others, 1e-30))

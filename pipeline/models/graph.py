@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from pipeline.layers.hist_norm import HistNorm
+from pipeline.layers.portable_resize import PortableResize
 from pipeline.layers.round_to_mask import RoundToMask
 
 OUTPUTS = (
@@ -25,11 +26,10 @@ def build_graph(
     equalise_first: bool = True,
     over: str = "image",
     masked: bool = True,
-    resize: keras.Layer | None = None,
 ) -> keras.Model:
     """Join the U-Net and a classifier into one model that starts from the raw film.
 
-    Resizing -> Rescaling -> [HistNorm ->] U-Net -> round -> Multiply -> HistNorm -> classifier
+    resize -> Rescaling -> [HistNorm ->] U-Net -> round -> Multiply -> HistNorm -> classifier
 
     Takes float32 (batch, rows, columns, 1) in 0..255, any rows and columns. Returns the dict of
     `OUTPUTS`, all float32: ``mask_probability``, ``mask`` (1 inside a lung field), ``masked_film``
@@ -40,8 +40,7 @@ def build_graph(
 
     ``equalise_first`` puts a HistNorm before the U-Net, which makes the mask independent of the
     exposure. ``over`` is the HistNorm's before the classifier, see there. A classifier that is not
-    ``masked`` is shown the whole film in 0..255 instead. ``resize`` takes the place of Keras's own
-    resizing layer.
+    ``masked`` is shown the whole film in 0..255 instead.
     """
     trunk = keras.Model(
         classifier.input,
@@ -50,8 +49,7 @@ def build_graph(
     )
     raw = keras.Input((None, None, 1), name="film")
     # Antialiased: a film of 3,000 rows must look as the training films did, shrunk by area.
-    resize = resize or layers.Resizing(size, size, antialias=True, name="resize")
-    resized = resize(raw)
+    resized = PortableResize(size, name="resize")(raw)
     film = layers.Rescaling(1 / 255, name="rescale")(resized)
     seen = HistNorm(name="equalise_film")(film) if equalise_first else film
     probability, context = _with_context(unet)(seen, training=False)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.models.triage import TriageLimits
 from pipeline.text.messages import Message
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,9 +30,10 @@ class Entry:
     """One model of the registry.
 
     ``threshold`` is the one that the app starts with, ``operating_points`` gives others by name,
-    ``temperature`` calibrates the score, see `pipeline.evaluation.calibration`; all three are
-    chosen on validation films. ``canary``: see `pipeline.serving.self_check`. ``training`` is shown
-    as it is.
+    ``calibration`` (slope, intercept) makes a score a probability, see
+    `pipeline.evaluation.calibration`, ``triage`` limits to three answers; all four are chosen on
+    validation images. ``canary``: see `pipeline.serving.self_check`. ``training`` is shown as
+    it is.
     """
 
     name: str
@@ -43,7 +45,8 @@ class Entry:
     for_reading: bool = False
     threshold: float | None = None
     operating_points: dict[str, Any] | None = None
-    temperature: float = 1.0
+    calibration: tuple[float, float] = (1.0, 0.0)
+    triage: TriageLimits | None = None
     cam: str = "gradcam"
     cam_scale: dict[str, Any] | None = None
     canary: float | None = None
@@ -99,6 +102,8 @@ def entry(name: str, folder: Path | None = None) -> Entry:
     values = dict(models[name])
     values["file"] = folder / values["file"]
     values["labels"] = tuple(values.get("labels", ()))
+    if values.get("triage"):
+        values["triage"] = TriageLimits(**values["triage"])
     return Entry(name, **values)
 
 

@@ -12,9 +12,6 @@ import keras
 import tensorflow as tf
 
 from pipeline.inference.predictor import Predictor
-from pipeline.layers.portable_resize import PortableResize
-from pipeline.models import registry
-from pipeline.models.graph import build_graph
 
 FORMATS = ("savedmodel", "onnx")
 OUTPUTS = ("mask_probability", "mask", "probabilities")
@@ -57,19 +54,9 @@ def _write_onnx(predictor: Predictor, path: Path) -> None:
         raise RuntimeError(
             "ONNX needs packages that the app does not: pip install -r requirements-dev.txt"
         ) from error
-    looks = predictor.architecture
-    graph = build_graph(
-        predictor.unet,
-        predictor.classifier,
-        looks.last_features,
-        predictor.entry.input_size,
-        registry.read_registry()["equalise_first"],
-        masked=looks.masked,
-        resize=PortableResize(predictor.entry.input_size, name="resize"),
-    )
 
     def answer(film):
-        outputs = graph(film, training=False)
+        outputs = predictor.graph(film, training=False)
         return {name: outputs[name] for name in OUTPUTS}
 
     films = [tf.TensorSpec((None, None, None, 1), tf.float32, name="film")]

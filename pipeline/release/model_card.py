@@ -7,6 +7,10 @@ from pipeline.release.measurements import measured_gate, measured_together, scor
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 NICE = {"light": "light CNN", "xception": "Xception"}
+ELSEWHERE = {
+    "adults": "database's adults",
+    "siim": "SIIM-COVID19 patients, typical against negative",
+}
 START, END = "<!-- scores -->", "<!-- /scores -->"
 NAMES = {
     "auc": "AUC",
@@ -16,22 +20,22 @@ NAMES = {
     "precision": "precision",
 }
 GATE = {
-    "films": "test films",
-    "turned": "test films, turned or inverted",
-    "cut": "test films, cut to a half",
-    "pictures": "pictures that are no chest film",
+    "films": "test images",
+    "turned": "test images, rotated or inverted",
+    "cut": "test images, cropped to one half",
+    "pictures": "images that are not chest radiographs",
 }
 GATE_NAMES = {
-    "inverted": "inverted films",
-    "turned_left": "films with their top to the left",
-    "turned_right": "films with their top to the right",
-    "upside_down": "films on their heads",
+    "inverted": "inverted images",
+    "turned_left": "images with their top to the left",
+    "turned_right": "images with their top to the right",
+    "upside_down": "images upside down",
 }
 
 
 def score_table(folder: Path | None = None) -> str:
-    """Markdown table of every classifier's scores on test films, and the U-Net's."""
-    lines = ["| model | score | value | 95 % interval | n |", "|---|---|---|---|---|"]
+    """Markdown table of every classifier's scores on test images, and the U-Net's."""
+    lines = ["| model | score | value | 95% CI | n |", "|---|---|---|---|---|"]
     masks = {}
     for model in registry.classifiers(folder, every=True):
         scores = scores_on_test_films(model, folder)
@@ -42,6 +46,7 @@ def score_table(folder: Path | None = None) -> str:
                 f"| {model} | Brier score, ECE | {scores['brier']:.3f}, "
                 f"{scores['ece']:.3f} | | {scores['n']} |"
             )
+            lines += _elsewhere(model, scores)
             sets = {
                 "database masks": scores["segmentation"],
                 "these in the whole database's class proportions": scores[
@@ -64,10 +69,33 @@ def score_table(folder: Path | None = None) -> str:
     judged = measured_gate(folder)
     if judged:
         refused = {GATE[name]: row for name, row in judged["total"].items()}
-        lines += [_row("gate, without a score", name, row) for name, row in refused.items()]
+        lines += [_row("quality check, no score", name, row) for name, row in refused.items()]
         named = {GATE_NAMES[k]: v["named"] for k, v in judged["rows"]["turned"].items()}
-        lines += [_row("gate, rightly named", name, row) for name, row in named.items()]
+        lines += [_row("quality check, correctly named", name, row) for name, row in named.items()]
     return "\n".join(lines)
+
+
+def _elsewhere(model: str, scores: dict) -> list[str]:
+    """Rows of adults, other hospitals and doubtful labels, and of the three answers."""
+    found = scores.get("elsewhere") or {}
+    rows = [
+        (f"{model}, {title}", NAMES[key], found[block][key])
+        for block, title in ELSEWHERE.items()
+        if block in found
+        for key in ("auc", "sensitivity", "specificity")
+    ]
+    rows += [
+        (f"{model}, called COVID", f"{title}, {finding}", called)
+        for block, title in (("siim", "SIIM-COVID19"), ("shenzhen", "Shenzhen"))
+        for finding, called in found.get(block, {}).get("called_covid", {}).items()
+    ]
+    if "contradictory" in found:
+        name = "database's COVID class, contradictory"
+        rows.append((f"{model}, called COVID", name, found["contradictory"]["called_covid"]))
+    for group, said in ((scores.get("triage") or {}).get("groups") or {}).items():
+        rows.append((f"{model}, triage, uncertain", group, said["uncertain"]))
+        rows.append((f"{model}, triage, wrong among likely and unlikely", group, said["wrong"]))
+    return [_row(*row) for row in rows if row[2]["value"] is not None]
 
 
 def _row(model: str, name: str, scored: dict) -> str:
@@ -78,7 +106,7 @@ def _row(model: str, name: str, scored: dict) -> str:
 def short_table(folder: Path | None = None) -> str:
     """Markdown table of what most readers ask for first."""
     lines = [
-        "| on test films | AUC | sensitivity | specificity | n |",
+        "| on test images | AUC | sensitivity | specificity | n |",
         "|---|---|---|---|---|",
     ]
     names = ("auc", "sensitivity", "specificity")
@@ -88,14 +116,19 @@ def short_table(folder: Path | None = None) -> str:
         if (scores := scores_on_test_films(model, folder))
     }
     if both := measured_together(folder):
-        rows["both, the mean of their log-odds"] = both["together"]
+        rows["both, mean of their log-odds"] = both["together"]
     for name, scores in rows.items():
         cells = " | ".join(_short(scores[key]) for key in names)
         lines.append(f"| {name} | {cells} | {scores['n']} |")
+    for model in registry.classifiers(folder):
+        scores = scores_on_test_films(model, folder) or {}
+        if siim := (scores.get("elsewhere") or {}).get("siim"):
+            cells = " | ".join(_short(siim[key]) for key in names)
+            lines.append(f"| {NICE[model]}, SIIM-COVID19 | {cells} | {siim['n']} |")
     segmentation = scores_on_test_films("light", folder)
     if segmentation:
         dice = segmentation["segmentation"]["dice"]
-        lines += ["", f"U-Net: Dice {_short(dice)} on {dice['n']} test films with a lung mask."]
+        lines += ["", f"U-Net: Dice {_short(dice)} on {dice['n']} test images with a lung mask."]
     return "\n".join(lines)
 
 

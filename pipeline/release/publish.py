@@ -6,8 +6,8 @@
     python -m pipeline.release.publish cam --data DIR  every model's default heatmap method
     python -m pipeline.release.publish card            tables of scores, in both READMEs
 
-Threshold, operating points, temperature, heatmap method and the gate are chosen on validation
-images; the gate also on pictures that are no chest radiograph, which ``python -m
+Threshold, operating points, calibration, triage limits, heatmap method and the gate are chosen on
+validation images; the gate also on pictures that are no chest radiograph, which ``python -m
 pipeline.data.negatives`` fetches. Scores are measured afterwards, on test images, by
 ``python -m pipeline evaluate --part test``.
 """
@@ -24,9 +24,7 @@ from tqdm import tqdm
 
 from pipeline.data.negatives import FOLDER as PICTURES
 from pipeline.data.split import films_of
-from pipeline.evaluation.calibration import fit_temperature
-from pipeline.evaluation.curves import operating_thresholds
-from pipeline.evaluation.estimates import choose_threshold
+from pipeline.evaluation.decisions import decide
 from pipeline.evaluation.gate import choosing_half, find_statistics, read_film
 from pipeline.evaluation.heatmaps import judge_heatmaps, rank_methods
 from pipeline.explain.gradcam import methods_for, raw_map
@@ -86,19 +84,13 @@ def set_canaries(folder: Path) -> None:
 
 
 def _decisions(name: str, data: Path) -> dict:
-    """Threshold, operating points and temperature: chosen on validation films, at full size."""
+    """What is chosen on validation images, at full size; see `decide`."""
     task = ClassificationTask(replace(load_recipe(RECIPES / f"{name}.py"), init=None), data)
     entry = registry.entry(name)
     task.model.load_weights(entry.checked_file())
     scores = task.predict(predictor_of(task.model), "validation", entry.input_size)
-    truth = np.array([task.rows[i].target == "COVID" for i in task.chosen["validation"]])
-    decisions = {
-        "threshold": round(choose_threshold(truth, scores, *GOALS.get(name, GOALS["light"])), 4),
-        "operating_points": {
-            key: round(value, 4) for key, value in operating_thresholds(truth, scores).items()
-        },
-        "temperature": round(fit_temperature(truth, scores), 4),
-    }
+    rows = [task.rows[i] for i in task.chosen["validation"]]
+    decisions = decide(rows, scores, *GOALS.get(name, GOALS["light"]))
     print(decisions)
     return decisions
 

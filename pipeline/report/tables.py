@@ -18,6 +18,7 @@ COLUMNS = (
     "covid_probability",
     "threshold",
     "positive",
+    "triage",
     "lung_area_fraction",
     "seconds",
     "model",

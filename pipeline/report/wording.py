@@ -4,10 +4,32 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from pipeline.explain.gradcam import METHOD_NAMES
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.models.triage import LIKELY, UNCERTAIN, UNLIKELY, TriageLimits
 from pipeline.report.operating_point import operating_point
 from pipeline.report.provenance import origin
 from pipeline.text.formatting import date_and_time, number, percent, sentence
+
+
+def triage_guarantee(limits: TriageLimits, translate: Callable[[str], str], language: str) -> str:
+    """What likely and unlikely promise, and where they do not."""
+    _ = translate
+    return _(
+        "“Likely” and “unlikely” are given only where, on images like those used to set the "
+        "limits, at most {rate} of these answers are wrong (with {confidence} confidence); "
+        "otherwise the answer is “uncertain”. This guarantee does not hold in other hospitals."
+    ).format(rate=percent(limits.rate, language), confidence=percent(limits.confidence, language))
+
+
+def triage_names(translate: Callable[[str], str]) -> dict[str, str]:
+    """The three answers in words."""
+    _ = translate
+    return {
+        LIKELY: _("COVID-19 likely"),
+        UNLIKELY: _("COVID-19 unlikely"),
+        UNCERTAIN: _("uncertain"),
+    }
 
 
 def _spaced(translate: Callable[[str], str]) -> Callable[[str], str]:
@@ -28,15 +50,17 @@ class Wording:
 
     def warning(self) -> str:
         _ = self.translate
-        return _("Not for diagnostic use. A research demonstration: no decision may rest on it.")
+        return _(
+            "Not for diagnostic use. Research demonstration. Do not use it for clinical decisions."
+        )
 
     def synthetic(self) -> str:
         _ = self.translate
-        return _("Synthetic film, drawn by a program: it shows no patient.")
+        return _("Synthetic image, drawn by a program: it shows no patient.")
 
     def identity(self, typed: str) -> str:
         _ = self.translate
-        return _("Identity, as typed by the reader: {identity}").format(identity=typed)
+        return _("Patient label as typed: {identity}").format(identity=typed)
 
     def model(self, name: str) -> str:
         _ = self.translate
@@ -46,18 +70,17 @@ class Wording:
         """Of the film, of the lungs that the first model's U-Net found, of every heatmap."""
         _ = self.translate
         area = percent(diagnoses[0].lung_area_fraction, self.language)
-        lungs = _("Lungs found by the U-Net ({area} of the film)").format(area=area)
-        return [_("Film"), lungs, *(self._heatmap(d, len(diagnoses) > 1) for d in diagnoses)]
+        lungs = _("Lungs found by the U-Net ({area} of the image)").format(area=area)
+        return [_("Image"), lungs, *(self._heatmap(d, len(diagnoses) > 1) for d in diagnoses)]
 
     def _heatmap(self, diagnosis: Diagnosis, several: bool) -> str:
         _ = self.translate
         if diagnosis.verdict.may_score:
             text = _(
-                "Where the evidence for COVID lies ({cam}): violet is weak, yellow strong, on one "
-                "scale for all films"
-            ).format(cam=diagnosis.cam)
+                "Evidence for COVID ({cam}): violet weak, yellow strong, same scale for all images"
+            ).format(cam=METHOD_NAMES.get(diagnosis.cam, _("Cell-wise")))
         else:
-            text = _("No heatmap: the score is withheld.")
+            text = _("No heatmap: no score was given.")
         return f"{self.model(diagnosis.model)}. {text}" if several else text
 
     def table(self, diagnoses: Sequence[Diagnosis]) -> list[list[str]]:
@@ -70,18 +93,23 @@ class Wording:
             _("Result"),
             _("COVID score, 0 to 1"),
             _("Threshold (operating point)"),
-            _("Sensitivity on test films"),
-            _("Specificity on test films"),
-            _("Quality gate"),
+            _("Sensitivity on test images"),
+            _("Specificity on test images"),
+            _("Quality check"),
             _("Lung area"),
         ]
-        return [list(row) for row in zip(labels, *(self._column(*c) for c in columns), strict=True)]
+        rows = [list(row) for row in zip(labels, *(self._column(*c) for c in columns), strict=True)]
+        if any(d.triage for d in diagnoses):
+            names = triage_names(_)
+            said = [names[d.triage] if d.triage else "–" for d in diagnoses]
+            rows.insert(2, [_("Triage"), *said])
+        return rows
 
     def _column(self, diagnosis: Diagnosis, point: dict | None) -> list[str]:
         _ = self.translate
         area = percent(diagnosis.lung_area_fraction, self.language, 1)
         if diagnosis.verdict.may_score:
-            gate = _("Passed: two lungs of plausible size and place were found.")
+            gate = _("Passed: two lungs of plausible size and position were found.")
             score = number(diagnosis.score, self.language, 3)
             result = _("COVID-19 suspected") if diagnosis.positive else _("COVID-19 not suspected")
         else:
@@ -89,7 +117,7 @@ class Wording:
                 sentence(reason, self.translate, self.language)
                 for reason in diagnosis.verdict.reasons
             )
-            score, result, point = _("withheld"), _("No score for this film"), None
+            score, result, point = _("withheld"), _("No score for this image"), None
         return [
             self.model(diagnosis.model),
             result,
@@ -98,7 +126,7 @@ class Wording:
             self._interval(diagnosis, point, "sensitivity"),
             self._interval(diagnosis, point, "specificity"),
             gate,
-            _("{area} of the film").format(area=area),
+            _("{area} of the image").format(area=area),
         ]
 
     def _threshold(self, diagnosis: Diagnosis, point: dict | None) -> str:
@@ -106,7 +134,7 @@ class Wording:
         names = {
             "screening": _("screening"),
             "balanced": _("balanced"),
-            "confirming": _("confirming"),
+            "confirming": _("confirmation"),
         }
         threshold = number(diagnosis.threshold, self.language, 3)
         name = names.get(point["name"]) if point else None
@@ -120,20 +148,22 @@ class Wording:
             return _("not measured with these weights at this threshold")
         shares = {k: percent(point[key][k], self.language, 1) for k in ("value", "low", "high")}
         count = number(point[key]["n"], self.language, 0)
-        return _("{value} (95 % interval {low} to {high}), {n} films").format(n=count, **shares)
+        return _("{value} (95% CI {low} to {high}), {n} images").format(n=count, **shares)
 
     def meaning(self, diagnoses: Sequence[Diagnosis]) -> list[str]:
         """What the score says and what it does not; nothing where there is none."""
         _ = self.translate
         if not any(d.verdict.may_score for d in diagnoses):
             return []
+        triaged = [d.triage_limits for d in diagnoses if d.triage]
         return [
             _(
-                "The score orders films by how much they resemble the COVID films of the database; "
-                "it is not the probability that this patient is ill. In that database COVID films "
-                "come from other hospitals than the rest, so the score measures disease and source "
-                "together."
-            )
+                "The score ranks images by how much they resemble the COVID images of the "
+                "database; it is not the probability that this patient has COVID-19. In that "
+                "database COVID images come from other hospitals than the rest, so the score "
+                "measures disease and source together."
+            ),
+            *(triage_guarantee(limits, _, self.language) for limits in triaged[:1]),
         ]
 
     def provenance(self, diagnoses: Sequence[Diagnosis], when: datetime) -> list[tuple[str, str]]:
@@ -144,12 +174,12 @@ class Wording:
         rows = [
             (_("Date and time"), date_and_time(when, self.language)),
             (_("Version"), f"Pulmoscope {first.version}"),
-            (_("Film"), self._film(first)),
-            (_("sha256 of the film"), sha256),
+            (_("Image"), self._film(first)),
+            (_("sha256 of the file"), sha256),
             (_("sha256 of the weights, U-Net"), first.unet_sha256),
         ]
         if repairs:
-            rows.insert(3, (_("Repaired"), ", ".join(self._repair(code) for code in repairs)))
+            rows.insert(3, (_("Corrections"), ", ".join(self._repair(code) for code in repairs)))
         for diagnosis in diagnoses:
             label = _("sha256 of the weights, {model}").format(model=self.model(diagnosis.model))
             rows.append((label, diagnosis.weights_sha256))
@@ -158,7 +188,7 @@ class Wording:
     def _film(self, diagnosis: Diagnosis) -> str:
         _ = self.translate
         film = diagnosis.radiograph
-        text = _("{format}, {rows} x {columns} pixels, {bits} bits").format(
+        text = _("{format}, {rows} × {columns} pixels, {bits} bits").format(
             format=film.format, rows=film.shape[0], columns=film.shape[1], bits=film.bits
         )
         return ", ".join(part for part in (text, film.photometric, film.projection) if part)
@@ -167,4 +197,4 @@ class Wording:
         _ = self.translate
         if code == "inverted":
             return _("inverted before reading")
-        return _("turned before reading")
+        return _("rotated before reading")

@@ -11,23 +11,24 @@ def _variable(name: str, default, about: str, low=None, high=None):
 
 @dataclass(frozen=True)
 class Settings:
-    """The server's settings; README's table has a row for each, which a test compares.
+    """The server's settings; docs/operations.md has a row for each, which a test compares.
 
     Read with `read_settings`. ``PULMOSCOPE_DATA`` and ``PULMOSCOPE_WEIGHTS`` are read anew
     whenever they are needed, the others once, when the server starts.
     """
 
-    data: str = _variable("PULMOSCOPE_DATA", "", "folder of the database, for its films")
+    data: str = _variable("PULMOSCOPE_DATA", "", "folder of the database, for its images")
     weights: str = _variable("PULMOSCOPE_WEIGHTS", "", "folder of weights and registry")
+    site: str = _variable("PULMOSCOPE_SITE", "", "site card: threshold and triage of a hospital")
     preload: str = _variable("PULMOSCOPE_PRELOAD", "light", "models loaded at the start, by commas")
-    queue: int = _variable("PULMOSCOPE_QUEUE", 64, "films that may wait at a time", 1, 10_000)
-    batch: int = _variable("PULMOSCOPE_BATCH", 4, "films of one size per forward pass", 1, 256)
-    patience: int = _variable("PULMOSCOPE_PATIENCE", 120, "seconds a film may wait", 1, 3600)
+    queue: int = _variable("PULMOSCOPE_QUEUE", 64, "images that may wait at a time", 1, 10_000)
+    batch: int = _variable("PULMOSCOPE_BATCH", 4, "images of one size per forward pass", 1, 256)
+    patience: int = _variable("PULMOSCOPE_PATIENCE", 120, "seconds an image may wait", 1, 3600)
     log: int = _variable("PULMOSCOPE_LOG", 1, "1: a JSON line per diagnosis, 0: none", 0, 1)
     metrics_port: int = _variable("PULMOSCOPE_METRICS_PORT", 0, "Prometheus; 0: none", 0, 65535)
     metrics_address: str = _variable("PULMOSCOPE_METRICS_ADDRESS", "127.0.0.1", "who may ask it")
     gpu: int = _variable("PULMOSCOPE_GPU", 0, "1: warn where no graphics card is found", 0, 1)
-    sign_in: int = _variable("PULMOSCOPE_SIGN_IN", 0, "1: nothing without signing in", 0, 1)
+    sign_in: int = _variable("PULMOSCOPE_SIGN_IN", 0, "1: signing in is required", 0, 1)
 
 
 def variables() -> dict[str, dict]:

@@ -3,12 +3,17 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from babel.dates import format_date, format_time
 from babel.numbers import format_decimal, format_percent
 
 from pipeline.text.messages import Message
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.estimates import Estimate
+
+MINUS = "\u2212"
 
 
 def percent(value: float, language: str, digits: int = 0) -> str:
@@ -16,7 +21,7 @@ def percent(value: float, language: str, digits: int = 0) -> str:
     pattern = "0." + "0" * digits + "%" if digits else "0%"
     if language == "fr":
         pattern = pattern.replace("%", "\u202f%")
-    return format_percent(value, format=pattern, locale=language)
+    return format_percent(value, format=pattern, locale=language).replace("-", MINUS)
 
 
 def sentence(reason: Message, translate: Callable[[str], str], language: str) -> str:
@@ -33,7 +38,18 @@ def sentence(reason: Message, translate: Callable[[str], str], language: str) ->
 def number(value: float, language: str, digits: int = 2) -> str:
     """A number with the language's decimal sign and grouping."""
     pattern = "#,##0." + "0" * digits if digits else "#,##0"
-    return format_decimal(value, format=pattern, locale=language)
+    return format_decimal(value, format=pattern, locale=language).replace("-", MINUS)
+
+
+def estimate(scored: "Estimate", language: str, digits: int = 1, share: bool = True) -> str:
+    """ "91.2% (89.0% – 93.4%)", "0.91 (0.89 – 0.93)" if no ``share``, "–" if nothing is known."""
+    if scored.value is None:
+        return "–"
+    write = percent if share else number
+    value, low, high = (
+        write(limit, language, digits) for limit in (scored.value, scored.low, scored.high)
+    )
+    return f"{value} ({low} – {high})"
 
 
 def date_and_time(when: datetime, language: str) -> str:

@@ -184,11 +184,11 @@ class Trainer:
 STATEFUL = ("twin", "average", "optimizer", "schedule")
 
 
-def predictor_of(model: keras.Model) -> Predict:
-    """The model in inference mode and float32, batches of float32 arrays in and out."""
+def predictor_of(model: keras.Model, half: bool = False) -> Predict:
+    """The model in inference mode, batches of float32 arrays in and out; ``half``: in bfloat16."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     twin = TorchTwin(model).to(device)
-    return lambda images: _predict(twin, images, device, half=False)
+    return lambda images: _predict(twin, images, device, half)
 
 
 def has_bfloat16() -> bool:

@@ -27,10 +27,14 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Prepared:
-    """Images at a graph's size, uint8 (image, rows, columns) 0..255, and lung masks of 0 and 1."""
+    """Images at a graph's size, uint8 (image, rows, columns) 0..255, and lung masks of 0 and 1.
+
+    ``key``: what they were made of, images and U-Net, as a hash.
+    """
 
     images: np.ndarray
     masks: np.ndarray
+    key: str = ""
 
     def shown(self, index: int) -> np.ndarray:
         """What the classifier is shown of one image, the graph's ``equalised_film``, uint8."""
@@ -44,10 +48,11 @@ def prepare(films: Sequence[Film], model: str, cache: Path = CACHE) -> Prepared:
     """Run the front of a model's graph over images; kept in ``cache`` by images and U-Net."""
     unet_entry, architecture = registry.entry("unet"), ARCHITECTURES[model]
     size = architecture.input_size
-    key = hashlib.sha256(f"{unet_entry.sha256}|{size}".encode())
+    made_of = hashlib.sha256(f"{unet_entry.sha256}|{size}".encode())
     for film in films:
-        key.update(hashlib.sha256(film.path.read_bytes()).digest())
-    file = cache / f"prepared-{size}-{key.hexdigest()[:16]}.npz"
+        made_of.update(hashlib.sha256(film.path.read_bytes()).digest())
+    key = made_of.hexdigest()[:16]
+    file = cache / f"prepared-{size}-{key}.npz"
     if not file.is_file():
         unet = build_unet()
         unet.load_weights(unet_entry.checked_file())
@@ -64,7 +69,7 @@ def prepare(films: Sequence[Film], model: str, cache: Path = CACHE) -> Prepared:
         np.savez(unfinished, images=np.concatenate(images), masks=np.concatenate(masks))
         unfinished.replace(file)
     stored = np.load(file)
-    return Prepared(stored["images"], stored["masks"])
+    return Prepared(stored["images"], stored["masks"], key)
 
 
 def _batches(films: Sequence[Film]) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 """What a model is trained on and how it is scored: one class per kind of model."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from pipeline.training import losses
 from pipeline.training.augment import vary
 from pipeline.training.batches import Batches, Pairs
 from pipeline.training.fit import Predict, predictor_of
-from pipeline.training.prepared import Prepared, prepare
+from pipeline.training.prepared import CACHE, Prepared, prepare
 from pipeline.training.recipe import Recipe
 
 Array = np.ndarray
@@ -93,7 +94,6 @@ class ClassificationTask:
         }
         self.films = films
         self.seen: dict[str, Prepared] = {}
-        self.taught: dict[str, Array] = {}
 
     def leave_out(self, without: str) -> None:
         """Train and validate without a source, or without "as many as" it has of each stratum."""
@@ -110,7 +110,7 @@ class ClassificationTask:
         left = {self.rows[i].stratum for i in self.chosen["train"]}
         shares = {name: count for name, count in self.recipe.shares.items() if name in left}
         self.recipe = replace(self.recipe, shares=shares)
-        self.seen, self.taught = {}, {}
+        self.seen = {}
 
     def batches(self, size: int) -> Batches:
         """The training batches at one image size."""
@@ -183,17 +183,26 @@ class ClassificationTask:
         return targets.astype(np.float32)
 
     def _taught(self, teacher: str) -> Array:
-        """What a teacher says of the training images, asked once: float32 (image,)."""
-        if teacher not in self.taught:
-            shipped = teacher in ARCHITECTURES
-            name = teacher if shipped else "xception"
-            architecture = ARCHITECTURES[name]
+        """What a teacher says of the training images: float32 (image,).
+
+        It is shown what the student is shown, at its own size. Kept in the cache: a run that goes
+        on must be taught what it was taught before.
+        """
+        shipped = teacher in ARCHITECTURES
+        architecture = ARCHITECTURES[teacher if shipped else "xception"]
+        file = registry.entry(teacher).checked_file() if shipped else Path(teacher)
+        key = hashlib.sha256(f"{self._seen('train').key}|{registry.file_sha256(file)}".encode())
+        kept = CACHE / f"taught-{key.hexdigest()[:16]}.npy"
+        if not kept.is_file():
             model = architecture.build()
-            model.load_weights(registry.entry(name).checked_file() if shipped else teacher)
-            seen = prepare([self.films[i] for i in self.chosen["train"]], name)
-            size = architecture.input_size
-            self.taught[teacher] = _scores(predictor_of(model), seen, architecture, size)
-        return self.taught[teacher]
+            model.load_weights(file)
+            asked = predictor_of(model, half=True)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.save(
+                kept.with_suffix(".new.npy"), self.predict(asked, "train", architecture.input_size)
+            )
+            kept.with_suffix(".new.npy").replace(kept)
+        return np.load(kept)
 
     def _seen(self, part: str) -> Prepared:
         if part not in self.seen:

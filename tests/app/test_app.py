@@ -17,6 +17,7 @@ from app.locale.catalogue import texts, translated
 from app.sections import answer, data
 from app.session import cases, language
 from app.session.language import catalogue
+from pipeline.data.split import read_split
 from pipeline.models import registry
 from pipeline.release import measurements
 from pipeline.serving import queue
@@ -55,22 +56,22 @@ def test_first_sight(page):
     assert not page.exception
     assert page.title[0].value == "Read a radiograph"
     assert "Not for diagnostic use" in page.warning[0].value
-    assert "Drop a film above" in page.info[0].value
+    assert "Drop a radiograph above" in page.info[0].value
 
 
 def test_a_synthetic_film_is_read(page):
     text = shown(choose(page, "clear"))
-    assert "Synthetic film" in text
-    assert re.search(r"COVID score \d\.\d\d, .* threshold \d\.\d\d\.", text)
+    assert "Synthetic image" in text
+    assert re.search(r"COVID score \d\.\d\d, .* threshold of \d\.\d\d\.", text)
     assert len(viewer(page)["panes"]) == 3
     assert "Not for diagnostic use" in text
 
 
 def test_an_inverted_film_gets_no_score_and_can_be_inverted(page):
     text = shown(choose(page, "inverted"))
-    assert "The film is inverted" in text
+    assert "The image is inverted" in text
     assert "COVID score" not in text
-    (button,) = [b for b in page.button if b.label == "Invert the film"]
+    (button,) = [b for b in page.button if b.label == "Invert the image"]
     button.click().run()
     assert "COVID score" in shown(page)
 
@@ -108,18 +109,16 @@ def test_two_models_say_what_their_agreement_was_worth(page, monkeypatch):
     text = shown(page)
     agree = "The models agree" in text
     assert agree != ("The models disagree" in text)
-    assert re.search(
-        r"Both together, by the mean of their log-odds: \d\.\d\d, COVID from 0\.50", text
-    )
+    assert re.search(r"Both combined \(mean of their log-odds\): \d\.\d\d, COVID from 0\.50", text)
     judged = measurements.measured_together()
     counts = {judged[key]["n"] for key in ("both_positive", "both_negative")}
-    n = int(re.search(r"(?:Of|disagreed on) (\d+) test films", text)[1])
+    n = int(re.search(r"(?:Of|in this way on) (\d+) test images", text)[1])
     assert n in counts if agree else n == judged["apart"]["light"]["n"]
     # Of other weights nothing of the kind is known.
     monkeypatch.setattr("app.sections.answer.measured_together", lambda: None)
     text = shown(page.run())
-    assert "Both together" in text
-    assert "test films" not in text.split("Both together")[1].split("\n")[0]
+    assert "Both combined" in text
+    assert "test images" not in text.split("Both combined")[1].split("\n")[0]
 
 
 def test_agreement_is_judged_at_the_chosen_operating_point(page):
@@ -134,15 +133,15 @@ def test_agreement_is_judged_at_the_chosen_operating_point(page):
         text = shown(page)
         assert ("The models agree" if len(calls) == 1 else "The models disagree") in text
         assert f"(threshold {points['xception']:.2f})" in text
-        assert "Both together" not in text, "that was measured at the app's own thresholds"
+        assert "Both combined" not in text, "that was measured at the app's own thresholds"
 
 
 def test_an_identity_stays_with_its_film(page):
     choose(page, "clear")
-    (typed,) = [box for box in page.text_input if box.label.startswith("Who this is")]
+    (typed,) = [box for box in page.text_input if box.label.startswith("Patient label")]
     typed.set_value("Dupont").run()
     choose(page, "opacities")
-    (typed,) = [box for box in page.text_input if box.label.startswith("Who this is")]
+    (typed,) = [box for box in page.text_input if box.label.startswith("Patient label")]
     assert typed.value == ""
 
 
@@ -164,9 +163,10 @@ def test_percentages_in_reasons_are_the_languages(monkeypatch):
 
 def test_a_heatmap_is_praised_only_for_what_was_shown(monkeypatch):
     def judged(low):
-        return {"n": 9, "methods": {m: {"infection_gain": {"low": low}} for m in ("random", "a")}}
+        ratio = {"infection_over_chance": {"value": low + 0.1, "low": low}}
+        return {"n": 9, "methods": dict.fromkeys(("random", "gradcam"), ratio)}
 
-    for low, said in ((0.1, ", a put more heat"), (-0.1, "no heatmap method")):
+    for low, said in ((1.1, ", Grad-CAM put more heat"), (0.9, "no heatmap method")):
         monkeypatch.setattr("app.sections.answer.measured", lambda *_, low=low: judged(low))
         assert said in answer.heatmap_verdict("light")
     monkeypatch.setattr("app.sections.answer.measured", lambda *_: None)
@@ -213,7 +213,7 @@ def test_french(page):
     assert page.title[0].value == "Lire une radiographie"
     text = shown(choose(page, "clear"))
     assert re.search(r"Score COVID \d,\d\d", text)
-    assert "Ne pas utiliser pour un diagnostic" in text
+    assert "Ne pas utiliser à des fins diagnostiques" in text
 
 
 def test_only_models_with_weights_are_offered(page):
@@ -299,7 +299,7 @@ def test_a_full_queue_is_said_and_the_film_can_be_tried_again(page, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(cases, "service", lambda: full)
         choose(page, "rotated")
-        assert "Too many films are waiting" in page.error[0].value
+        assert "Too many images are waiting" in page.error[0].value
     full.models.wait(60)
     (again,) = [b for b in page.button if b.label == "Try again"]
     again.click().run()
@@ -335,8 +335,8 @@ def test_the_about_page_names_weights_and_versions(page):
 def test_the_data_page_says_that_class_and_source_are_confounded(page):
     page.switch_page("../pages/data.py").run()
     assert not page.exception, page.exception
-    assert "both with COVID and without: **none**" in page.warning[1].value
-    assert "**21,165** films" in shown(page)
+    assert "both with and without COVID: **none**" in page.warning[1].value
+    assert "**21,165** images" in shown(page)
     counts = data._class_counts(data.statistics())
     labels, often = data._draw_batch(counts, "covid", 24)
     assert labels.count("COVID") == 12 and labels.count("Normal") == 4
@@ -367,14 +367,14 @@ def test_what_is_painted_beside_the_lungs_hardly_moves_a_masked_model(page):
     assert masked and all(abs(float(metric.delta)) < 0.2 for metric in masked)
     page.slider(key="ink_row").set_value(50).run()
     assert not page.exception, page.exception
-    assert "What remains confounded" in shown(page)
+    assert "Remaining confounders" in shown(page)
 
 
 def test_the_data_page_describes_the_split_that_was_trained_on():
     folder = registry.weights_folder()
     described = json.loads((folder / "database.json").read_text())
-    held_out = (folder / "test_films.txt").read_text().splitlines()
-    assert described["split"]["test"] == len([line for line in held_out if line])
+    rows = [row for row in read_split().values() if row.source != "siim"]
+    assert described["split"]["test"] == sum(row.part == "test" for row in rows)
 
 
 def test_a_file_name_is_no_markdown_when_films_are_compared(page):
@@ -404,7 +404,7 @@ def test_comparing_needs_two_films_and_shows_them_on_one_scale(page):
     page.session_state["question"] = "films"
     page.switch_page("../pages/compare.py").run()
     assert not page.exception, page.exception
-    assert "Open two films first" in page.info[0].value
+    assert "Open two images first" in page.info[0].value
     page.switch_page("../pages/diagnose.py").run()
     choose(page, "clear")
     choose(page, "opacities")
@@ -413,4 +413,4 @@ def test_comparing_needs_two_films_and_shows_them_on_one_scale(page):
     given = viewer(page)
     assert len(given["films"]) == len(given["panes"]) == 2
     assert len({heat["high"] for name, heat in given["heats"].items() if "hirescam" in name}) == 1
-    assert "the score moves by" in shown(page)
+    assert "the score changes by" in shown(page)

@@ -16,12 +16,12 @@ CADDYFILE = ROOT / "docs/deploy/Caddyfile"
 
 ENGLISH = {
     "example": "With opacities",
-    "another": "Clear lungs",
+    "another": "Normal lungs",
     "read": "Read a radiograph",
     "list": "Work list",
-    "start": "Read the films (1)",
+    "start": "Read the images (1)",
     "compare": "Compare",
-    "films": "Two films of one patient",
+    "films": "Two images of one patient",
     "data": "The data",
     "preprocessing": "Preprocessing",
     "bias": "Why cut out the lungs?",
@@ -30,15 +30,15 @@ ENGLISH = {
 }
 FRENCH = {
     "example": "Avec opacités",
-    "another": "Poumons clairs",
+    "another": "Poumons normaux",
     "read": "Lire une radiographie",
     "list": "Liste de travail",
     "start": "Lire les clichés (1)",
     "compare": "Comparer",
-    "films": "Deux clichés d'un patient",
+    "films": "Deux clichés d’un même patient",
     "data": "Les données",
     "preprocessing": "Prétraitement",
-    "bias": "Pourquoi masquer ?",
+    "bias": "Pourquoi isoler les poumons ?",
     "performance": "Performances",
     "about": "À propos des modèles",
 }
@@ -106,7 +106,7 @@ WIDEST = """() => Math.max(document.documentElement.scrollWidth,
 
 def test_a_film_is_read_by_keyboard_alone(page):
     settled(page)
-    tab_to(page, "Clear lungs")
+    tab_to(page, "Normal lungs")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
     score = page.get_by_text(re.compile(r"COVID score \d\.\d\d"))
@@ -134,7 +134,7 @@ def test_a_film_is_read_by_keyboard_alone(page):
     method = viewer.get_attribute("data-method")
     page.keyboard.press("ArrowUp")
     expect(viewer).not_to_have_attribute("data-method", method)
-    tab_to(page, "Take it away")
+    tab_to(page, "Export: PDF")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name=re.compile("JSON$"))).to_be_visible()
 

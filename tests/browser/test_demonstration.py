@@ -12,12 +12,12 @@ expect = playwright.expect
 pytestmark = pytest.mark.browser
 
 PATH = [
-    ("Read a radiograph", "A film is read"),
+    ("Read a radiograph", "Reading a radiograph"),
     ("Read a radiograph", "Lungs, score and threshold"),
-    ("Read a radiograph", "The heatmap, and what it is not"),
-    ("Read a radiograph", "A film that gets no score"),
-    ("Compare", "Two films side by side"),
-    ("Work list", "Many films at once"),
+    ("Read a radiograph", "What the heatmap shows, and what it does not"),
+    ("Read a radiograph", "An image without a score"),
+    ("Compare", "Two images side by side"),
+    ("Work list", "Several images at once"),
     ("Performance", "What was measured"),
     ("About the models", "What it cannot do"),
 ]
@@ -50,14 +50,14 @@ def _score(page) -> None:
 
 
 def _withheld_then_repaired(page) -> None:
-    expect(page.get_by_text("No score for this film.")).to_be_visible()
-    press(page, "Invert the film")
+    expect(page.get_by_text("No score for this image.")).to_be_visible()
+    press(page, "Invert the image")
     _score(page)
 
 
 def _two_films(page) -> None:
     expect(page.locator(".viewer[data-zoom] canvas")).to_have_count(2)
-    expect(page.get_by_text("the score moves by")).to_be_visible()
+    expect(page.get_by_text("the score changes by")).to_be_visible()
 
 
 def _list(page) -> None:
@@ -67,7 +67,7 @@ def _list(page) -> None:
 
 
 def _measured(page) -> None:
-    expect(page.get_by_text("At which score is a film called COVID?")).to_be_visible()
+    expect(page.get_by_text("Decision threshold")).to_be_visible()
 
 
 SEEN = {
@@ -85,7 +85,7 @@ def test_french_left_and_taken_up_again(browser, server):
     with window(browser, server[0], "fr-FR", width=390, height=800) as page:
         settled(page)
         press(page, "Démonstration guidée")
-        at_step(page, 1, "Un cliché est lu", "Lire une radiographie")
+        at_step(page, 1, "Lecture d’une radiographie", "Lire une radiographie")
         press(page, "Suivant")
         at_step(page, 2, "Poumons, score et seuil", "Lire une radiographie")
         go_to(page, "À propos des modèles")
@@ -99,5 +99,5 @@ def test_french_left_and_taken_up_again(browser, server):
         fold_menu(page)
         at_step(page, 2, "Poumons, score et seuil", "Lire une radiographie")
         press(page, "Précédent")
-        at_step(page, 1, "Un cliché est lu", "Lire une radiographie")
+        at_step(page, 1, "Lecture d’une radiographie", "Lire une radiographie")
         expect(page.get_by_text(re.compile(r"Score COVID \d,\d\d"))).to_be_visible()

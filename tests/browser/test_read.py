@@ -96,7 +96,7 @@ def test_a_bad_file_gets_a_sentence_and_the_next_one_still_works(page, server, f
         upload("cut.jpg", cv2.imencode(".jpg", films["clear"][0])[1].tobytes()[:4000]),
         upload("good.png", png(films["clear"][0])),
     )
-    expect(page.get_by_text("This is not an image we can read")).to_be_visible()
+    expect(page.get_by_text("This is not a readable image")).to_be_visible()
     expect(page.get_by_text("The image is damaged or incomplete")).to_be_visible()
     expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()
     assert "Secret Patient" not in server[1].read_text(), "file names are not logged"
@@ -123,7 +123,7 @@ def test_nothing_is_loaded_from_elsewhere(page, server):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.reload()
-    page.get_by_text("Clear lungs", exact=True).click()
+    page.get_by_text("Normal lungs", exact=True).click()
     expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()
     outside = [u for u in asked if not u.startswith((server[0], "data:", "blob:"))]
     assert asked
@@ -143,8 +143,8 @@ def test_a_case_is_taken_away_as_pdf_json_and_dicom(page, films, server):
 
     drop(page, upload("film.dcm", source(films["clear"][0])))
     expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()
-    page.get_by_text("Take it away").click()
-    page.get_by_label("Who this is").fill("Case 17")  # and straight on to the button
+    page.get_by_text("Export: PDF").click()
+    page.get_by_label("Patient label").fill("Case 17")  # and straight on to the button
     with page.expect_download() as download:
         page.get_by_role("button", name=re.compile("PDF$")).click()
     text = PdfReader(download.value.path()).pages[0].extract_text()

@@ -31,12 +31,14 @@ def test_data(page):
 
 def test_preprocessing(page):
     settled(page)
-    page.get_by_text("Clear lungs", exact=True).click()
+    page.get_by_text("Normal lungs", exact=True).click()
     expect(page.locator(".viewer[data-zoom]")).to_be_visible()
     go_to(page, "Preprocessing")
-    expect(page.get_by_text("Film: Synthetic: Clear lungs.")).to_be_visible()
+    expect(page.get_by_text("Image: Synthetic: Normal lungs.")).to_be_visible()
     expect(page.get_by_test_id("stImage")).to_have_count(8)  # seven stages and a layer's channels
-    unlike = page.get_by_test_id("stMetric").filter(has_text="Pixels unlike cv2.equalizeHist")
+    unlike = page.get_by_test_id("stMetric").filter(
+        has_text="Pixels differing from cv2.equalizeHist"
+    )
     expect(unlike.get_by_test_id("stMetricValue")).to_have_text("0")
     expect(page.get_by_text("down1_conv1 (Conv2D): output 256 × 256 × 16")).to_be_visible()
     layer = page.get_by_role("combobox", name=re.compile("Layer"))
@@ -44,7 +46,7 @@ def test_preprocessing(page):
     layer.press_sequentially("stage4_relu2")
     page.get_by_role("option", name="stage4_relu2").click()
     expect(page.get_by_text("stage4_relu2 (ReLU): output 27 × 27 × 128")).to_be_visible()
-    page.get_by_role("slider", name="Drag to uncover").press("End")
+    page.get_by_role("slider", name="Drag to compare").press("End")
     assert saved(page, "Stages as PNG").startswith(b"\x89PNG")
 
 

@@ -26,7 +26,7 @@ def open_list(page) -> None:
 
 def start(page, *files) -> None:
     drop(page, *files)
-    page.get_by_role("button", name=re.compile(r"Read the films \(\d+\)")).click()
+    page.get_by_role("button", name=re.compile(r"Read the images \(\d+\)")).click()
     expect(page.get_by_test_id("stProgress")).to_be_visible()
 
 
@@ -60,15 +60,15 @@ def test_drop_films_and_a_zip_open_one_take_the_table(page, server, files):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     open_list(page)
-    expect(page.get_by_text("Drop several films or a ZIP above.")).to_be_visible()
+    expect(page.get_by_text("Drop several images or a ZIP above.")).to_be_visible()
     start(page, *files)
     finished(page)
-    expect(page.get_by_text("Not readable 2")).to_be_visible()
+    expect(page.get_by_text("Unreadable 2")).to_be_visible()
     expect(page.get_by_text("Not for diagnostic use.").first).to_be_visible()
     # The table is a canvas; its cells are there once more, for those who do not see it.
     cells = page.locator("[role=gridcell]")
     expect(cells.filter(has_text="ward/opacities.png")).to_have_count(1)
-    expect(cells.filter(has_text="✕ Not readable – ")).to_have_count(2)
+    expect(cells.filter(has_text="✕ Unreadable – ")).to_have_count(2)
 
     table = list(csv.DictReader(io.StringIO(download(page, "CSV").decode("utf-8-sig"))))
     assert tuple(table[0]) == COLUMNS
@@ -82,7 +82,7 @@ def test_drop_films_and_a_zip_open_one_take_the_table(page, server, files):
 
     tick(page, 1)
     error = page.get_by_test_id("stAlertContentError")
-    expect(error).to_contain_text("This is not an image we can read")
+    expect(error).to_contain_text("This is not a readable image")
     tick(page, 2)
     expect(page.get_by_role("heading", name="Read a radiograph")).to_be_visible()
     expect(
@@ -94,9 +94,9 @@ def test_drop_films_and_a_zip_open_one_take_the_table(page, server, files):
 
     assert "Secret Patient" not in server[1].read_text(), "file names are not logged"
     assert not [u for u in asked if not u.startswith((server[0], "data:", "blob:"))]
-    page.get_by_role("button", name="Forget this list").click()
+    page.get_by_role("button", name="Clear this list").click()
     expect(page.get_by_test_id("stDataFrame")).to_have_count(0)
-    expect(page.get_by_text("Drop several films or a ZIP above.")).to_be_visible()
+    expect(page.get_by_text("Drop several images or a ZIP above.")).to_be_visible()
 
 
 def test_the_list_goes_on_behind_another_page_and_cancel_keeps_what_was_read(page, films):
@@ -119,7 +119,7 @@ def test_the_list_goes_on_behind_another_page_and_cancel_keeps_what_was_read(pag
 def test_files_that_wait_survive_a_page_change(page, files):
     open_list(page)
     drop(page, *files)
-    ready = page.get_by_role("button", name="Read the films (4)")
+    ready = page.get_by_role("button", name="Read the images (4)")
     expect(ready).to_be_visible()
     page.get_by_role("link", name="About the models").click()
     expect(page.get_by_role("heading", name="About the models")).to_be_visible()

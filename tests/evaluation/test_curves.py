@@ -10,12 +10,15 @@ from pipeline.evaluation.calibration import (
     at_prevalence,
     calibrated,
     calibration_report,
-    fit_temperature,
+    choose_calibration,
+    fit_calibration,
     joint,
 )
 from pipeline.evaluation.curves import (
     THRESHOLDS,
     at_threshold,
+    balanced_weights,
+    choose_threshold,
     confusion_by_threshold,
     operating_thresholds,
     post_test_probability,
@@ -108,12 +111,71 @@ def test_joint_score_lies_between(a, b, low, high):
     assert alone[0] - 1e-9 <= joint((a, b), (low, high)) <= alone[1] + 1e-9
 
 
-def test_temperature_is_found_again():
+def test_slope_and_intercept_are_found_again():
     rng = np.random.default_rng(1)
     p = rng.random(20000)
     truth = rng.random(20000) < p
-    too_sure = calibrated(p, 1 / 2.5)
-    assert fit_temperature(truth, too_sure) == pytest.approx(2.5, rel=0.1)
+    distorted = calibrated(p, 2.5, 1.5)  # undone by a slope of 0.4 and an intercept of -0.6
+    found = fit_calibration(truth, distorted, np.ones(20000))
+    assert found == pytest.approx((0.4, -0.6), rel=0.1)
+    assert fit_calibration(truth, calibrated(p, 2.5, 0), np.ones(20000), shifted=False) == (
+        pytest.approx(0.4, rel=0.1),
+        0,
+    )
+
+
+def test_classes_wholly_apart_ask_for_no_infinite_slope():
+    truth = np.arange(200) % 2 == 0
+    slope, intercept = fit_calibration(truth, np.where(truth, 0.9, 0.1), np.ones(200))
+    assert 1 < slope < 4
+    assert abs(intercept) < 0.1
+
+
+def test_calibration_weighs_its_images():
+    """What is fitted to a mixture rests on weights, not on how many images a part of it has."""
+    rng = np.random.default_rng(3)
+    p = rng.random(30000)
+    truth = rng.random(30000) < p
+    score = np.where(np.arange(30000) < 29000, calibrated(p, 4, 2), p)
+    weight = np.where(np.arange(30000) < 29000, 1e-9, 1.0)
+    assert fit_calibration(truth, score, weight) == pytest.approx((1, 0), abs=0.15)
+
+
+@pytest.mark.parametrize(("distorted", "has_intercept"), [((2.5, 1.5), True), ((2.5, 0), False)])
+def test_an_intercept_is_kept_where_it_helps(distorted, has_intercept):
+    rng = np.random.default_rng(4)
+    p = rng.random(8000)
+    truth = rng.random(8000) < p
+    judged = np.arange(8000) < 4000
+    # The other half is drawn towards COVID: an intercept for both mends one and harms the other.
+    score = calibrated(p, *distorted)
+    score = np.where(judged | has_intercept, score, calibrated(p, 2.5, 3))
+    slope, intercept = choose_calibration(truth, score, np.ones(8000), judged)
+    assert (intercept != 0) == has_intercept
+    assert 0 < slope < 1
+
+
+def test_balanced_weights_count_cells_alike():
+    weight = balanced_weights(["a", "a", "a", "b"])
+    assert weight == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+def test_thresholds_follow_the_weights():
+    """A copy of an image and a double weight are the same thing."""
+    truth, score = drawn(5)
+    twice = np.random.default_rng(0).integers(1, 4, len(truth))
+    many = np.repeat(truth, twice), np.repeat(score, twice)
+    assert operating_thresholds(truth, score, twice) == pytest.approx(operating_thresholds(*many))
+    assert choose_threshold(truth, score, weight=twice) == pytest.approx(choose_threshold(*many))
+
+
+def test_threshold_balances_both_goals():
+    rng = np.random.default_rng(1)
+    truth = np.repeat([True, False], (500, 2000))
+    score = 1 / (1 + np.exp(-rng.normal(np.where(truth, 2.5, -2.5), 1)))
+    scores = at_threshold(truth, score, choose_threshold(truth, score))
+    assert scores["sensitivity"]["value"] > 0.97
+    assert scores["specificity"]["value"] > 0.98
 
 
 def test_calibration_lowers_the_error_at_the_films_own_prevalence():
@@ -122,7 +184,7 @@ def test_calibration_lowers_the_error_at_the_films_own_prevalence():
     truth = rng.random(20000) < 0.2
     evidence = rng.normal(0, 1, 20000) + 2 * (truth - 0.5)  # log-odds 2 x at one half
     score = 1 / (1 + np.exp(-3 * evidence))
-    report = calibration_report(truth, score, temperature=1.5)
+    report = calibration_report(truth, score, slope=1 / 1.5, intercept=0)
     assert report["after"]["ece"] < 0.02 < report["before"]["ece"]
     assert report["after"]["brier"] < report["before"]["brier"]
     assert sum(b["share"]["n"] for b in report["after"]["diagram"]) == 20000

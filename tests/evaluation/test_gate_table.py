@@ -161,10 +161,10 @@ def test_a_table_of_another_gate_is_not_shown(tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_has_a_row_for_every_kind_of_picture():
-    page = AppTest.from_file("../app/main.py", default_timeout=60)
+    page = AppTest.from_file("../../app/main.py", default_timeout=60)
     page.session_state["language"] = "fr"
     page.run().switch_page("../pages/performance.py").run()
     assert not page.exception
     rows = measurements.measured_gate()["rows"]
     assert len(page.table[-1].value) == sum(len(table) for table in rows.values())
-    assert "échographie" in set(page.table[-1].value["Type d'image"])
+    assert "échographie" in set(page.table[-1].value["Type d’image"])

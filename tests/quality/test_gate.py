@@ -229,7 +229,7 @@ def head_mr() -> np.ndarray:
 def test_colour_photographs_are_refused(name):
     buffer = io.BytesIO()
     photographs()[name].save(buffer, "JPEG")
-    with pytest.raises(UnreadableRadiograph, match="colour picture"):
+    with pytest.raises(UnreadableRadiograph, match="colour image"):
         read_radiograph(buffer.getvalue())
 
 

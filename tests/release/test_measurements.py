@@ -58,15 +58,18 @@ def test_agreement_with_a_region():
     inside[2, 2], outside[9, 9] = 5, 1
     got = heatmaps._agreement([inside, outside, empty], [(infected, lung)] * 3)
     assert got["maps_not_empty"]["value"] == pytest.approx(2 / 3)
-    assert got["energy_in_infection"]["value"] == 0.5
     assert got["pointing_game"]["value"] == 0.5
     assert got["energy_in_lungs"]["value"] == 0.5
-    assert got["infection_gain"]["value"] == pytest.approx(0.5 - 4 / 50)
+    # The second map lies outside the lungs: no heat in them, so nothing to compare.
+    assert got["infection_over_chance"] == got["infection_over_chance"] | {"n": 1}
+    assert got["infection_over_chance"]["value"] == pytest.approx(1 / (4 / 50))
+    even = heatmaps._agreement([np.ones((10, 10), np.float32)], [(infected, lung)])
+    assert even["infection_over_chance"]["value"] == pytest.approx(1)
 
 
 def test_ranking_puts_the_best_first_and_random_nowhere():
     def scored(value):
-        names = ("infection_gain", "pointing_game", "energy_in_lungs", "insertion")
+        names = ("infection_over_chance", "pointing_game", "energy_in_lungs", "insertion")
         return {n: {"value": value} for n in names} | {"deletion": {"value": -value}}
 
     result = {"methods": {"a": scored(0.1), "b": scored(0.3), "random": scored(0.9)}}
@@ -105,7 +108,11 @@ def test_variants_of_a_film(predictor, films):
 def test_changes_of_a_folder(tmp_path, films):
     result = robustness.judge_changes(make_database(tmp_path, films, per_class=1), "light", "all")
     assert result["n"] == 4
-    assert set(result["changes"]) == set(robustness.CHANGES)
+    assert set(result["changes"]) == {*robustness.CHANGES, *robustness.MASKS}
+    assert "siim" not in result
+    grown, shrunk = (result["changes"][name]["mask_dice"]["value"] for name in robustness.MASKS)
+    assert 0.8 < grown < 1
+    assert 0.8 < shrunk < 1
     assert result["changes"]["none"]["change"]["value"] == 0
     assert result["changes"]["none"]["mask_dice"]["value"] == 1
     assert 0.5 < result["changes"]["mirrored"]["mask_dice"]["value"] < 1
@@ -153,6 +160,7 @@ def test_heatmaps_of_a_folder(tmp_path, films, monkeypatch):
     result = heatmaps.judge_heatmaps(root, "light", "all", curve_films=1)
     assert result["n"] == 3
     assert 0 < result["lungs_share_of_film"]["value"] < 0.5
+    assert result["better_than_random"]["n"] == 1
     assert 0 < result["gradient_reaches"]["value"] <= 128 / result["cells"]
     assert set(result["methods"]) == {*heatmaps.methods_for(True), "random"}
     for method in result["methods"].values():
@@ -171,40 +179,6 @@ def _at_zero(entry, name):
     values = dict(read_registry()["models"][name])
     values["file"] = ROOT / "weights" / values["file"]
     return Entry(name, **values)
-
-
-def test_leaving_a_source_out(tmp_path, films, monkeypatch):
-    """Neither training nor validation of a held-out run sees the source."""
-    from pipeline.training.config import Stage
-
-    from pipeline.release import leave_one_out
-    from pipeline.training.tasks import ClassificationTask
-
-    root = make_database(tmp_path / "data", films, per_class=16)
-    table = root / "COVID-19_Radiography_Dataset" / "COVID.metadata.csv"
-    lines = table.read_text().splitlines()
-    changed = [line.replace("bimcv.cipf.es", "eurorad.org") for line in lines[1::2]]
-    table.write_text("\n".join([lines[0], *lines[2::2], *changed]))
-    monkeypatch.chdir(tmp_path)
-    stage = Stage(64, 1, 12, 1e-3, 1e-4, steps=1, resample=False)
-    monkeypatch.setattr(
-        leave_one_out.registry, "weights_folder", lambda: leave_one_out.registry.ROOT / "weights"
-    )
-    result = leave_one_out.leave_one_source_out(root, tmp_path / "runs", stage, fewest=1)
-    assert set(result["sources"]) == {"bimcv", "eurorad"}
-    assert sum(row["films"] for row in result["sources"].values()) == 16
-    counts = [(row["test_films"], row["films"]) for row in result["sources"].values()]
-    assert all(tested < films for tested, films in counts)
-    assert sum(tested for tested, _ in counts) > 0
-    task = ClassificationTask(
-        leave_one_out.TrainingConfig("light", (stage,), groups=leave_one_out.GROUPS),
-        root,
-        "eurorad",
-    )
-    for part in ("train", "validation"):
-        used = [task.parts[part][i] for i in task.used(part)]
-        assert not [f for f in used if f.label == "COVID" and f.source == "eurorad"]
-        assert [f for f in used if f.label == "COVID"]
 
 
 def test_two_models_together():

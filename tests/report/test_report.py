@@ -15,6 +15,7 @@ from app.session.language import catalogue
 from pipeline.inference.diagnosis import Answer, Diagnosis
 from pipeline.io.radiograph import Radiograph
 from pipeline.models import registry
+from pipeline.models.triage import TriageLimits
 from pipeline.quality.gate import REASONS, Verdict
 from pipeline.release import measurements
 from pipeline.report import operating_point as points
@@ -87,6 +88,22 @@ def page_text(pdf: bytes) -> str:
 # -- the page ---------------------------------------------------------------------------------
 
 
+def test_three_answers_in_every_form(diagnosis):
+    """Triage stands on page and record, with its promise; where there is none, nowhere."""
+    limits = TriageLimits(0.2, 0.8, 0.05, 0.95, 400)
+    said = replace(diagnosis, triage_limits=limits)
+    text = page_text(case_pdf([said], str, "en", when=WHEN))
+    assert "Triage COVID-19 likely" in text
+    assert "at most 5% of these answers are wrong (with 95% confidence)" in text
+    assert case_record([said], when=WHEN)["answers"][0]["triage"] == "likely"
+    translated = page_text(case_pdf([said], french, "fr", when=WHEN))
+    assert "Tri COVID-19 probable" in translated
+    withheld = replace(said, verdict=WITHHELD)
+    for none in (diagnosis, withheld):
+        assert case_record([none], when=WHEN)["answers"][0]["triage"] is None
+        assert "Triage" not in page_text(case_pdf([none], str, "en", when=WHEN))
+
+
 def test_page_of_one_model(diagnosis):
     pdf = case_pdf([diagnosis], str, "en", when=WHEN)
     text = page_text(pdf)
@@ -104,13 +121,13 @@ def test_page_of_one_model(diagnosis):
         diagnosis.radiograph.sha256,
         diagnosis.weights_sha256,
         diagnosis.unet_sha256,
-        "PNG, 512 x 512 pixels, 8 bits",
-        "it is not the probability that this patient is ill",
+        "PNG, 512 × 512 pixels, 8 bits",
+        "it is not the probability that this patient has COVID-19",
     ):
         assert expected in text, expected
     assert text.count("Not for diagnostic use") == 2
     assert "Synthetic" not in text
-    assert "Identity" not in text
+    assert "Patient label" not in text
     assert len(PdfReader(io.BytesIO(pdf)).pages[0].images) == 3
 
 
@@ -126,7 +143,7 @@ def test_page_of_two_models_in_french(diagnosis):
         "Cliché de synthèse",
         "9 mars 2026, 14:05",
         "non mesurée avec ces poids à ce seuil",
-        "Ne pas utiliser pour un diagnostic",
+        "Ne pas utiliser à des fins diagnostiques",
         "ab" * 32,
     ):
         assert expected in text, expected
@@ -232,7 +249,7 @@ def test_a_repair_is_named_and_undone(diagnosis, code, repair):
     assert origin(repaired) == ("ab" * 32, ("inverted", code))
     np.testing.assert_array_equal(as_stored(repair(stored), repaired), stored)
     text = page_text(case_pdf([repaired], str, "en", when=WHEN))
-    assert "inverted before reading, turned before reading" in text
+    assert "inverted before reading, rotated before reading" in text
     assert "ab" * 32 in text
 
 

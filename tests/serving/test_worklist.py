@@ -130,7 +130,7 @@ def test_the_empty_page_teaches(page):
     page.run()
     assert not page.exception
     assert page.title[0].value == "Work list"
-    assert "Drop several films or a ZIP above" in page.info[0].value
+    assert "Drop several images or a ZIP above" in page.info[0].value
     assert "Not for diagnostic use" in page.warning[0].value
 
 
@@ -146,7 +146,7 @@ def test_the_page_shows_every_row_in_words(page, work):
     assert [verdict[0] in "▲▽" for verdict in table["verdict"]] == list(table["score"].notna())
     assert "Le fichier est vide" in table["verdict"][6]
     assert table["film"].isna().sum() == 4
-    (forget,) = [b for b in page.button if b.label == "Oublier cette liste"]
+    (forget,) = [b for b in page.button if b.label == "Effacer cette liste"]
     forget.click().run()
     assert "worklist" not in page.session_state
     assert not page.dataframe
@@ -154,7 +154,7 @@ def test_the_page_shows_every_row_in_words(page, work):
 
 def test_synthetic_films_are_one_click_away(page):
     page.run()
-    (button,) = [b for b in page.button if b.label == "Try it with synthetic films"]
+    (button,) = [b for b in page.button if b.label == "Try it with synthetic images"]
     button.click().run()
     assert not page.exception
     work = page.session_state["worklist"]

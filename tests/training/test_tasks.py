@@ -229,15 +229,16 @@ def test_targets(tiny, model, classes, covid, normal, opacity):
 
 
 def test_teachers_speak_for_images_without_a_label_and_have_their_share_of_the_others(
-    tiny, monkeypatch
+    tiny, tmp_path, monkeypatch
 ):
     asked = []
 
-    def told(model):
+    def told(model, half=False):
         asked.append(model.name)
         return lambda images: np.full((len(images), 2), {"light": 0.9, "cnn1": 0.5}[model.name])
 
     monkeypatch.setattr(tasks, "predictor_of", told)
+    monkeypatch.setattr(tasks, "CACHE", tmp_path)
     shares = SHARES | {"siim indeterminate": 1}
     recipe = replace(LIGHT, shares=shares, teachers=("light", "cnn1"), teacher_share=0.6)
     task = ClassificationTask(recipe, tiny)
@@ -247,22 +248,23 @@ def test_teachers_speak_for_images_without_a_label_and_have_their_share_of_the_o
         found["COVID-0"], [0.4 * 0.95 + 0.6 * 0.7, 0.4 * 0.05 + 0.6 * 0.3], atol=1e-6
     )
     np.testing.assert_allclose(found["Normal-0"][0], 0.4 * 0.05 + 0.6 * 0.7, atol=1e-6)
-    targets_of(task)
-    assert asked == ["light", "cnn1"], "a teacher is asked once, not once an epoch"
+    targets_of(ClassificationTask(recipe, tiny))
+    assert asked == ["light", "cnn1"], "once, not once an epoch or once a run"
 
 
 def test_a_teacher_may_be_a_file_of_xceptions_weights(tiny, tmp_path, monkeypatch):
     model = build_xception()
     model.save_weights(tmp_path / "teacher.weights.h5")
     told = []
+    monkeypatch.setattr(tasks, "CACHE", tmp_path)
     monkeypatch.setattr(
         tasks,
         "predictor_of",
-        lambda model: lambda x: told.append((model.name, x.shape[1])) or np.ones((len(x), 2)),
+        lambda model, half: lambda x: told.append((model.name, x.shape)) or np.ones((len(x), 2)),
     )
     recipe = replace(LIGHT, teachers=(str(tmp_path / "teacher.weights.h5"),), teacher_share=1)
     assert all(target[0] == 1 for target in targets_of(ClassificationTask(recipe, tiny)).values())
-    assert told == [("xception", 224)]
+    assert told == [("xception", (18, 224, 224, 1))]
 
 
 def test_images_without_a_label_need_a_teacher(tiny):

@@ -141,7 +141,7 @@ def _segmentation(header: Dataset, diagnosis: Diagnosis, lungs: np.ndarray) -> S
         highdicom.sr.CodedConcept.from_code(codes.cid244.Bilateral)
     ]
     if not diagnosis.verdict.may_score:
-        description.SegmentDescription = "Not plausible as the lungs of a frontal chest film"
+        description.SegmentDescription = "Not plausible as the lungs of a frontal chest radiograph"
     segmentation = Segmentation(
         source_images=[header],
         pixel_array=lungs,

@@ -32,12 +32,14 @@ from pydicom.sr.codedict import codes
 
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.provenance import origin
+from pipeline.report.wording import triage_guarantee, triage_names
 
 SCHEME = "99PULMOSCOPE"
 DEVICE_UID = "2.25.229087305404126217430158930124876113157"  # of the program, for all its reports
 DISCLAIMER = (
-    "Not for diagnostic use. A research demonstration: no decision may rest on it. The score "
-    "orders films by how much they resemble COVID-19 films; it is no probability of disease."
+    "Not for diagnostic use. Research demonstration. Do not use it for clinical decisions. The "
+    "score ranks images by how much they resemble COVID-19 images; it is not a probability of "
+    "disease."
 )
 
 
@@ -110,13 +112,16 @@ def _score_group(header: Dataset, diagnosis: Diagnosis) -> MeasurementsAndQualit
         ),
         finding_sites=[FindingSite(codes.SCT.Lung)],
         measurements=_measurements(diagnosis),
-        qualitative_evaluations=[_result(diagnosis)],
+        qualitative_evaluations=[_result(diagnosis), *_triage(diagnosis)],
         source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)],
     )
     sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
     why = _own("reason", "Reason for withholding the score")
     texts = [(why, sentence) for sentence in sentences]
-    for name, text in [*texts, (codes.DCM.Comment, DISCLAIMER)]:
+    comments = [DISCLAIMER]
+    if diagnosis.triage:
+        comments.append(triage_guarantee(diagnosis.triage_limits, str, "en"))
+    for name, text in [*texts, *((codes.DCM.Comment, comment) for comment in comments)]:
         group[0].ContentSequence.append(
             TextContentItem(name, text, RelationshipTypeValues.CONTAINS)
         )
@@ -145,12 +150,20 @@ def _result(diagnosis: Diagnosis) -> QualitativeEvaluation:
     return QualitativeEvaluation(_own("result", "Result"), values[diagnosis.positive])
 
 
+def _triage(diagnosis: Diagnosis) -> list[QualitativeEvaluation]:
+    """One of three answers, where the model has limits for them and the score is given."""
+    if diagnosis.triage is None:
+        return []
+    meaning = triage_names(str)[diagnosis.triage]
+    return [QualitativeEvaluation(_own("triage", "Triage"), _own(diagnosis.triage, meaning))]
+
+
 def _lung_group(
     header: Dataset, diagnosis: Diagnosis, lungs: Segmentation
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     """Share of the film that the segment covers (TID 1410)."""
     area = Measurement(
-        _own("lung-area", "Lung area over area of the film"),
+        _own("lung-area", "Lung area as a share of the image"),
         round(diagnosis.lung_area_fraction, 6),
         codes.UCUM.NoUnits,
     )

@@ -2,15 +2,16 @@
 
     python -m pipeline train light --data DIR
 
-Xception's weights teach it on the labelled images and on those that no radiologist called, so
-Xception is trained first.
+It goes on from the first release's weights, which had learnt from the database alone. Xception's
+weights teach it, on the labelled images and on those that no radiologist called, so Xception is
+trained and released first.
 """
 
 from pipeline.training.recipe import Recipe
 
 RECIPE = Recipe(
     model="light",
-    stages=((128, 4), (256, 6)),
+    stages=((128, 3), (256, 3)),
     steps=240,
     learning_rate=2e-3,
     shares={
@@ -18,16 +19,17 @@ RECIPE = Recipe(
         "siim typical": 8,
         "siim indeterminate": 2,
         "covid_qu_ex": 1,
-        "Normal": 2,
-        "Lung_Opacity": 2,
+        "Normal": 3,
+        "Lung_Opacity": 3,
         "Viral Pneumonia": 2,
-        "siim negative": 6,
-        "siim atypical": 2,
+        "siim negative": 5,
+        "siim atypical": 1,
         "shenzhen tuberculosis": 2,
         "shenzhen negative": 1,
     },
     smoothing=0.02,
     averaging=0.995,
+    parent="d1660a4d4c3fad9414834602b3f2390fdb430dcaf9d2008a472296d0635bd4b0",
     teachers=("xception",),
     teacher_share=0.6,
 )
