@@ -31,7 +31,7 @@ FROM ${BASE}
 RUN useradd --system --uid 10001 --no-create-home app
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /srv/pulmoscope
-COPY requirements.in requirements.in
+COPY pyproject.toml pyproject.toml
 COPY .streamlit .streamlit
 COPY app app
 COPY pages pages

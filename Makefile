@@ -1,19 +1,40 @@
 # Two commands do all the set-up: `make app` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet
+# Where PyPI alone would bring PyTorch with CUDA (some 3 GB), its CPU build:
+#   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+# Each worker of the tests loads TensorFlow, some 2 GB.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --strip-extras \
+	--allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: app test lint screenshots lock check clean
+.PHONY: app test test-fast lint bench screenshots lock check clean
 
 app: .venv/app check
 	$(BIN)/streamlit run app/server.py --server.headless $(or $(HEADLESS),false)
 
+# The browser's tests share one server and time out when starved, so they run alone.
 test: .venv/dev lint
-	$(BIN)/python -m pytest
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not browser"
+	$(PYTEST) -m browser
+
+# What a change is tried against while it is made: under a minute.
+test-fast: .venv/dev
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not browser and not slow"
 
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: .venv/dev
+	$(BIN)/python -m pipeline bench
+	$(BIN)/python -m tests.bench_pages
 
 # The pictures of the README, of synthetic films.
 screenshots: .venv/dev
@@ -25,18 +46,24 @@ check: .venv/app
 
 .venv/app: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(PIP) --requirement requirements.txt
 	touch $@
 
-.venv/dev: .venv/app requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+.venv/dev: .venv/app requirements-dev.txt requirements-train.txt
+	$(PIP) --requirement requirements-dev.txt
+	$(PIP) $(addprefix --extra-index-url ,$(TORCH_INDEX)) --requirement requirements-train.txt
 	touch $@
 
-# Resolve requirements*.in again.
+# Resolve the dependencies of pyproject.toml again. PyTorch has a file of its own without hashes,
+# since which of its builds is right differs between machines.
 lock: .venv/dev
-	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links requirements.in
-	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links requirements-dev.in
+	$(PIP) pip-tools
+	$(COMPILE) --generate-hashes --extra app --output-file requirements.txt pyproject.toml
+	$(COMPILE) --generate-hashes --extra app --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(BIN)/python -c "import tomllib; \
+	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['train'])" \
+	| $(COMPILE) --output-file requirements-train.txt -
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements-train.txt
 
 clean:
-	rm -rf .venv .cache .pytest_cache .ruff_cache
+	rm -rf .venv .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build *.egg-info

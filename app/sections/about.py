@@ -2,6 +2,7 @@
 
 import platform
 import re
+import tomllib
 from importlib import metadata
 
 import streamlit as st
@@ -210,7 +211,9 @@ def show_versions() -> None:
 
 
 def _asked_for() -> list[str]:
-    lines = (registry.ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+    text = (registry.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    lines = project["dependencies"] + project["optional-dependencies"]["app"]
     return [name[0] for line in lines if (name := re.match(r"[A-Za-z0-9_.-]+", line))]
 
 

@@ -114,17 +114,26 @@ def load_films(films: Iterable[Film], size: int) -> np.ndarray:
 
 
 def load_masks(films: Iterable[Film], size: int) -> np.ndarray:
-    """Decode lung masks to uint8 (film, size, size, 1): 255 inside a lung field, 0 outside."""
-    return np.stack([read_mask(film.mask, size) for film in films])[..., None]
+    """Decode lung masks to uint8 (film, size, size, 1): 255 inside a lung field, 0 outside.
+
+    Films without a mask are left out.
+    """
+    return np.stack([read_mask(film.mask, size) for film in films if film.mask])[..., None]
 
 
 def read_film(path: Path, size: int) -> np.ndarray:
     """Decode one film to uint8 (size, size), grey 0..255. Raises ValueError, naming the file."""
+    grey = read_grey(path)
+    way = cv2.INTER_AREA if grey.shape[0] > size else cv2.INTER_LINEAR
+    return cv2.resize(grey, (size, size), interpolation=way)
+
+
+def read_grey(path: Path) -> np.ndarray:
+    """Decode an image to uint8 (rows, columns), 0..255. Raises ValueError, naming the file."""
     grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if grey is None:
         raise ValueError(f"{path} is not an image that can be read: remove it or repair it.")
-    way = cv2.INTER_AREA if grey.shape[0] > size else cv2.INTER_LINEAR
-    return cv2.resize(grey, (size, size), interpolation=way)
+    return grey
 
 
 def read_mask(path: Path, size: int) -> np.ndarray:

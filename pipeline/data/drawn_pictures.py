@@ -44,23 +44,23 @@ def cut_films(film: np.ndarray) -> Iterator[Picture]:
         yield Picture(kind, "films", np.ascontiguousarray(part))
 
 
-def _uniform(rng):
+def _uniform(rng: np.random.Generator) -> np.ndarray:
     return rng.uniform(0, 255, (SIZE, SIZE))
 
 
-def _grains(rng):
+def _grains(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(rng.uniform(60, 190), rng.uniform(5, 60), (SIZE, SIZE))
 
 
-def _specks(rng):
+def _specks(rng: np.random.Generator) -> np.ndarray:
     return rng.choice([0, 128, 255], (SIZE, SIZE), p=[0.1, 0.8, 0.1])
 
 
-def _photons(rng):
+def _photons(rng: np.random.Generator) -> np.ndarray:
     return 25 * rng.poisson(rng.uniform(1, 8), (SIZE, SIZE))
 
 
-def _clouds(rng):
+def _clouds(rng: np.random.Generator) -> np.ndarray:
     """Noise with as much power in every octave, as landscapes and tissues have."""
     total = np.zeros((SIZE, SIZE))
     for octave in range(1, 8):
@@ -69,38 +69,38 @@ def _clouds(rng):
     return 128 + 50 * total / total.std()
 
 
-def _blobs(rng):
+def _blobs(rng: np.random.Generator) -> np.ndarray:
     noise = cv2.GaussianBlur(rng.normal(0, 1, (SIZE, SIZE)), (0, 0), rng.uniform(4, 30))
     return 128 + 60 * noise / noise.std()
 
 
-def _one_grey(rng):
+def _one_grey(rng: np.random.Generator) -> np.ndarray:
     return np.full((SIZE, SIZE), rng.choice([0, 255, rng.uniform(0, 255)]))
 
 
-def _faint_grains(rng):
+def _faint_grains(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(rng.uniform(0, 255), 2, (SIZE, SIZE))
 
 
-def _ramp(rng):
+def _ramp(rng: np.random.Generator) -> np.ndarray:
     rows, columns = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     angle = rng.uniform(0, 2 * np.pi)
     return 128 + 90 * (rows * np.sin(angle) + columns * np.cos(angle))
 
 
-def _vignette(rng):
+def _vignette(rng: np.random.Generator) -> np.ndarray:
     rows, columns = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     distance = np.hypot(rows - rng.normal(0, 0.2), columns - rng.normal(0, 0.2))
     return 128 + rng.choice([-1, 1]) * (180 * distance - 110)
 
 
-def _board(rng):
+def _board(rng: np.random.Generator) -> np.ndarray:
     cells = rng.integers(3, 20)
     board = np.indices((cells, cells)).sum(0) % 2 * 255
     return cv2.resize(board.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
 
 
-def _discs(rng):
+def _discs(rng: np.random.Generator) -> np.ndarray:
     picture = np.full((SIZE, SIZE), rng.uniform(0, 255))
     for _ in range(rng.integers(1, 12)):
         centre = tuple(int(v) for v in rng.integers(0, SIZE, 2))
@@ -109,7 +109,7 @@ def _discs(rng):
     return picture
 
 
-def _two_ellipses(rng):
+def _two_ellipses(rng: np.random.Generator) -> np.ndarray:
     """A pair of dark ellipses side by side: the least that a lung finder may fall for."""
     picture = np.full((SIZE, SIZE), rng.uniform(120, 220))
     half = int(rng.integers(20, 45)), int(rng.integers(50, 95))
@@ -118,7 +118,7 @@ def _two_ellipses(rng):
     return cv2.GaussianBlur(picture, (0, 0), 3) + rng.normal(0, 4, picture.shape)
 
 
-def _page(rng):
+def _page(rng: np.random.Generator) -> np.ndarray:
     picture = np.full((SIZE, SIZE), 245, np.uint8)
     letters = np.array(list(string.ascii_letters + "     "))
     scale = rng.uniform(0.3, 0.6)
@@ -128,7 +128,7 @@ def _page(rng):
     return picture
 
 
-def _plot(rng):
+def _plot(rng: np.random.Generator) -> np.ndarray:
     picture = np.full((SIZE, SIZE), 255.0)
     cv2.rectangle(picture, (25, 15), (240, 230), 60, 1)
     columns = np.linspace(25, 240, 60)

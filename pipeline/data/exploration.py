@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ BRIGHTNESS_BINS, LEVEL_BINS = 32, 64
 WHOLE_TABLE = "all_21165.metadata.csv"
 
 
-def explore(data: Path) -> dict:
+def explore(data: Path) -> dict[str, Any]:
     """Counts, sources, brightness, grey levels before and after equalisation, near-duplicates.
 
     ``whole``: films per class and source of the whole database, from its own table, where that is
@@ -41,7 +42,7 @@ def explore(data: Path) -> dict:
         "whole": _whole(data),
         "sets": {name: _describe(films, pixels, name) for name in tqdm(strata, desc="sets")},
         "near_duplicates": _near_duplicates(films, groups),
-        "split": {name: parts.count(name) for name in PARTS},
+        "split": {name: parts.count(name) for name in (*PARTS, "none")},
     }
 
 
@@ -55,7 +56,7 @@ def _whole(data: Path) -> dict[str, dict[str, int]] | None:
     tables = sorted(Path(data).glob(f"**/{WHOLE_TABLE}"))
     if not tables:
         return None
-    counts: dict[str, Counter] = {}
+    counts: dict[str, Counter[str]] = {}
     with tables[0].open(newline="", encoding="utf-8-sig") as lines:
         for row in csv.DictReader(lines):
             label = row["FILE NAME"].rsplit("-", 1)[0]
@@ -64,7 +65,7 @@ def _whole(data: Path) -> dict[str, dict[str, int]] | None:
     return {label: dict(sources.most_common()) for label, sources in counts.items()}
 
 
-def _describe(films: Sequence[Film], pixels: np.ndarray, stratum: str) -> dict:
+def _describe(films: Sequence[Film], pixels: np.ndarray, stratum: str) -> dict[str, Any]:
     """One class, or one set without a class.
 
     ``brightness``: a film's mean level, 0..255: quartiles and counts in equal bins. ``levels``:
@@ -74,8 +75,8 @@ def _describe(films: Sequence[Film], pixels: np.ndarray, stratum: str) -> dict:
     """
     chosen = [i for i, film in enumerate(films) if film.stratum == stratum]
     own = pixels[chosen]
-    masked = [i for i in chosen if films[i].mask]
-    masks = {i: read_mask(films[i].mask, SIZE) > 127 for i in masked}
+    masks = {i: read_mask(mask, SIZE) > 127 for i in chosen if (mask := films[i].mask)}
+    masked = list(masks)
     brightness = own.mean((1, 2))
     lungs = [(cv2.equalizeHist(pixels[i] * masks[i]), masks[i]) for i in masked]
     by_brightness = sorted(masked, key=lambda i: pixels[i].mean())
@@ -113,9 +114,9 @@ def _level_shares(films: Sequence[np.ndarray]) -> list[float] | None:
     return np.mean(counts, axis=0).round(5).tolist() if counts else None
 
 
-def _near_duplicates(films: Sequence[Film], groups: np.ndarray) -> dict:
+def _near_duplicates(films: Sequence[Film], groups: np.ndarray) -> dict[str, Any]:
     sizes = np.bincount(groups)
-    several = [np.flatnonzero(groups == g) for g in np.flatnonzero(sizes > 1)]
+    several = [np.flatnonzero(groups == g).tolist() for g in np.flatnonzero(sizes > 1)]
     return {
         "groups_of_several": len(several),
         "films_in_them": int(sum(map(len, several))),

@@ -154,7 +154,10 @@ def collect(folder: Path = FOLDER) -> tuple[list[Picture], list[str]]:
 def _where(package: str, folder: Path) -> Path:
     registry, name = PACKAGES[package]
     if registry == "here":
-        return Path(importlib.util.find_spec(name).origin).parent
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"{name} is not installed: pip install {package}.")
+        return Path(spec.origin).parent
     return folder / package
 
 
@@ -190,9 +193,9 @@ def read_pictures(path: Path) -> Iterator[np.ndarray]:
         image = Image.open(path)
         image.thumbnail((2 * LONGEST_SIDE, 2 * LONGEST_SIDE))
         white = Image.new("RGBA", image.size, "white")
-        deep = image.mode.startswith("I")
-        rgba = image.convert("RGBA") if not deep else None
-        yield np.asarray(image if deep else Image.alpha_composite(white, rgba).convert("RGB"))
+        if not image.mode.startswith("I"):  # deeper than eight bits
+            image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        yield np.asarray(image)
 
 
 def _frames(data: bytes) -> Iterator[np.ndarray]:
@@ -243,8 +246,15 @@ def _read_invesalius(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
     """A volume in Hounsfield units (slice, row, column), and its spacing in that order, mm."""
     with tarfile.open(path) as archive:
         names = {Path(name).name: name for name in archive.getnames()}
-        about = plistlib.loads(archive.extractfile(names["main.plist"]).read())
-        data = archive.extractfile(names[about["matrix"]["filename"]]).read()
+
+        def read(name: str) -> bytes:
+            file = archive.extractfile(names[name])
+            if file is None:
+                raise ValueError(f"{path.name}: {name} is no file.")
+            return file.read()
+
+        about = plistlib.loads(read("main.plist"))
+        data = read(about["matrix"]["filename"])
     volume = np.frombuffer(data, about["matrix"]["dtype"]).reshape(about["matrix"]["shape"])
     return volume[::-1], tuple(about["spacing"][::-1])
 
@@ -266,7 +276,7 @@ def _shown(picture: np.ndarray) -> np.ndarray:
     """Grey, its middle 99 % of values stretched over 0..255, at most 512 pixels long."""
     grey = np.asarray(picture, np.float32)
     if grey.ndim == 3:
-        grey = grey[..., :3] @ np.float32((0.299, 0.587, 0.114))
+        grey = grey[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
     low, high = np.percentile(grey, (0.5, 99.5))
     grey = (grey - low) * np.float32(255 / max(high - low, 1e-6))
     scale = LONGEST_SIDE / max(grey.shape)

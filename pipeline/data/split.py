@@ -64,10 +64,14 @@ class Row:
         return CLASS_OF.get(self.stratum)
 
 
-@lru_cache(maxsize=4)
-def read_split(path: Path | None = None) -> dict[str, Row]:
+def read_split() -> dict[str, Row]:
     """The table by image name. Raises FileNotFoundError where there is none."""
-    path = path or registry.weights_folder() / registry.SPLIT
+    path = registry.weights_folder() / registry.SPLIT
+    return _read_table(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read_table(path: Path, _mtime: int) -> dict[str, Row]:
     with path.open(newline="", encoding="utf-8") as lines:
         return {row["image"]: Row(**row) for row in csv.DictReader(lines)}
 

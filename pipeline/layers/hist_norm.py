@@ -1,12 +1,17 @@
 """Histogram equalisation inside the graph."""
 
+from typing import Any
+
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 LEVELS = 256
 # A table, because compilers turn a division by 255 into a product that rounds differently.
 UNIT = np.arange(LEVELS, dtype=np.float32) / np.float32(LEVELS - 1)
+
+
+Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="pulmoscope")
@@ -34,14 +39,14 @@ class HistNorm(keras.layers.Layer):
     histograms of a batch.
     """
 
-    def __init__(self, over: str = "image", **kwargs):
+    def __init__(self, over: str = "image", **kwargs: Any):
         if over not in ("image", "lungs"):
             raise ValueError(f"over is 'image' or 'lungs', received {over!r}.")
         kwargs["dtype"] = "float32"  # half precision has no room for pixel counts
         super().__init__(**kwargs)
         self.over = over
 
-    def call(self, film, lungs=None):
+    def call(self, film: KerasTensor, lungs: KerasTensor | None = None) -> KerasTensor:
         if (self.over == "lungs") != (lungs is not None):
             raise ValueError(
                 f"over={self.over!r} takes {'film and lungs' if self.over == 'lungs' else 'a film'}"
@@ -60,14 +65,14 @@ class HistNorm(keras.layers.Layer):
         equalised = ops.reshape(ops.take(unit_lut, bins), shape)
         return ops.where(ops.reshape(one_level, (-1, 1, 1, 1)), film, equalised)
 
-    def compute_output_shape(self, film_shape, lungs_shape=None):
+    def compute_output_shape(self, film_shape: Shape, lungs_shape: Shape | None = None) -> Shape:
         return film_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"over": self.over}
 
 
-def _equalising_lut(histogram):
+def _equalising_lut(histogram: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
     """int32 (batch, 256) -> int32 (batch, 256) in 0..255, and which rows have one level only."""
     up_to = ops.cumsum(histogram, axis=-1)
     total = up_to[:, -1:]

@@ -1,9 +1,12 @@
 """Antialiased resizing in operations that every runtime has."""
 
 import math
+from typing import Any
 
 import keras
-from keras import ops
+from keras import KerasTensor, ops
+
+Shape = tuple[int | None, ...]
 
 BLOCK = 16
 
@@ -27,24 +30,24 @@ class PortableResize(keras.layers.Layer):
     the whole matrix, and one copy of the image.
     """
 
-    def __init__(self, size: int, **kwargs):
+    def __init__(self, size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.size = size
 
-    def call(self, image):
+    def call(self, image: KerasTensor) -> KerasTensor:
         image = ops.squeeze(image, -1)
         turned = ops.transpose(_resize_rows(image, self.size), (0, 2, 1))
         resized = ops.transpose(_resize_rows(turned, self.size), (0, 2, 1))
         return ops.expand_dims(resized, -1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.size, self.size, 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size}
 
 
-def _resize_rows(image, size: int):
+def _resize_rows(image: KerasTensor, size: int) -> KerasTensor:
     """float32 (batch, rows, columns) -> (batch, size, columns)."""
     batch, rows, columns = ops.shape(image)
     block = math.gcd(size, BLOCK)

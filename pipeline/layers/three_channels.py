@@ -2,12 +2,15 @@
 
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 GAIN = 1.5
 # Sobel's kernels for rows and columns, scaled so that a full step gives 1.
 SOBEL = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], np.float32) / 4
 KERNELS = np.stack([SOBEL, SOBEL.T], axis=-1)[:, :, None, :]
+
+
+Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="pulmoscope")
@@ -20,12 +23,12 @@ class ThreeChannels(keras.layers.Layer):
     clipped at 1. No weights; ``training`` has no effect.
     """
 
-    def call(self, film):
+    def call(self, film: KerasTensor) -> KerasTensor:
         brightened = ops.minimum(film * GAIN, 1.0)
         slopes = ops.conv(film, KERNELS, padding="same", data_format="channels_last")
         edges = ops.sqrt(ops.sum(ops.square(slopes), axis=-1, keepdims=True) + 1e-12)
         channels = ops.concatenate([film, brightened, ops.minimum(edges, 1.0)], axis=-1)
         return channels * 2.0 - 1.0
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], 3)

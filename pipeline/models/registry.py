@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from pipeline.models.triage import TriageLimits
 from pipeline.text.messages import Message
@@ -19,7 +20,7 @@ class WeightsError(RuntimeError):
     """The weights are missing or are not those of the registry; ``message`` says which and what
     to do."""
 
-    def __init__(self, code: str, **values):
+    def __init__(self, code: str, **values: Any):
         self.message = Message(code, values)
         super().__init__(self.message.sentence())
 
@@ -43,13 +44,13 @@ class Entry:
     labels: tuple[str, ...] = ()
     for_reading: bool = False
     threshold: float | None = None
-    operating_points: dict | None = None
+    operating_points: dict[str, Any] | None = None
     calibration: tuple[float, float] = (1.0, 0.0)
     triage: TriageLimits | None = None
     cam: str = "gradcam"
-    cam_scale: dict | None = None
+    cam_scale: dict[str, Any] | None = None
     canary: float | None = None
-    training: dict | None = None
+    training: dict[str, Any] | None = None
 
     def is_available(self) -> bool:
         """Whether the weights file is there (its hash is checked when it is loaded)."""
@@ -69,7 +70,7 @@ def weights_folder() -> Path:
     return Path(os.environ.get("PULMOSCOPE_WEIGHTS") or ROOT / "weights")
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     """Read a file of JSON, parsed anew only once it has changed: to be looked at, not altered.
 
     Raises OSError or ValueError.
@@ -79,11 +80,11 @@ def read_json(path: Path) -> dict:
 
 
 @lru_cache(maxsize=32)
-def _parsed(path: Path, _mtime: int, _size: int) -> dict:
+def _parsed(path: Path, _mtime: int, _size: int) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def read_registry(folder: Path | None = None) -> dict:
+def read_registry(folder: Path | None = None) -> dict[str, Any]:
     """Read ``registry.json`` as it is, see `read_json`. Raises WeightsError when there is none."""
     path = (folder or weights_folder()) / "registry.json"
     try:

@@ -49,7 +49,7 @@ def build_cnn2(name: str = "cnn2") -> keras.Model:
     return keras.Model(film, x, name=name)
 
 
-def _dense_head(x):
+def _dense_head(x: keras.KerasTensor) -> keras.KerasTensor:
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(256, activation="relu", name="dense1")(x)
     return layers.Dense(64, activation="relu", name="dense2")(x)

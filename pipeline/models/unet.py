@@ -37,7 +37,7 @@ def build_unet(filters: tuple[int, ...] = FILTERS, name: str = "unet") -> keras.
     return keras.Model(film, lung, name=name)
 
 
-def _two_convolutions(x, width: int, block: str):
+def _two_convolutions(x: keras.KerasTensor, width: int, block: str) -> keras.KerasTensor:
     conv = partial(layers.Conv2D, width, 3, padding="same", activation="relu")
     for i in (1, 2):
         x = conv(name=f"{block}_conv{i}")(x)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from babel.dates import format_date, format_time
 from babel.numbers import format_decimal, format_percent
@@ -27,7 +27,7 @@ def percent(value: float, language: str, digits: int = 0) -> str:
 def sentence(reason: Message, translate: Callable[[str], str], language: str) -> str:
     """A reason, with its percentages as the language writes them."""
 
-    def written(value):
+    def written(value: Any) -> Any:
         found = isinstance(value, str) and re.fullmatch(r"(-?\d+)(\.\d)?%", value)
         return percent(float(value[:-1]) / 100, language, int(bool(found[2]))) if found else value
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 # fmt: off
 SENTENCES = {
@@ -91,7 +92,7 @@ class Message:
     """A code that scripts depend on, and the values its sentence names."""
 
     code: str
-    values: dict = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
     def sentence(self, translate: Callable[[str], str] = str) -> str:
         """The sentence, in English or in what ``translate`` makes of its template."""

@@ -1,1 +1,1 @@
-"""Everything that turns the database's films into weights; never imported by the app."""
+"""Everything that turns the database's images into weights; never imported by the app."""

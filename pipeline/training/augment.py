@@ -28,7 +28,7 @@ def vary(image: Array, mask: Array | None, rng: np.random.Generator) -> Array:
     image, mask = move(image, mask, rng)
     shown = cv2.equalizeHist(image * mask)
     table = 255 * (np.arange(256) / 255) ** np.exp(rng.normal(0, 0.15))
-    shown = cv2.LUT(shown, table.astype(np.uint8))
+    shown = cv2.LUT(shown, _levels(table))
     return erase(shown, rng) if rng.random() < 0.5 else shown
 
 
@@ -74,7 +74,7 @@ def move(image: Array, mask: Array, rng: np.random.Generator) -> tuple[Array, Ar
     rows, columns = image.shape
     if rng.random() < 0.5:
         shift = np.rint(rng.uniform(-0.06, 0.06, 2) * (columns, rows))
-        turn = np.float64([[1, 0, shift[0]], [0, 1, shift[1]]])
+        turn = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
     else:
         angle, zoom = rng.normal(0, 4), np.exp(rng.normal(0, 0.07))
         turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), angle, zoom)

@@ -9,6 +9,8 @@ from torch.utils.data import Dataset
 
 from pipeline.training.augment import vary_pair
 
+Array = np.ndarray
+
 
 class Batches(Dataset):
     """Batches that hold the strata in fixed shares, whatever the data set's own are.
@@ -23,19 +25,19 @@ class Batches(Dataset):
         self,
         strata: Sequence[str],
         shares: Mapping[str, int],
-        draw: Callable[[int, np.random.Generator], np.ndarray],
-        targets: np.ndarray,
+        draw: Callable[[int, np.random.Generator], Array],
+        targets: Array,
         seed: int = 0,
     ):
-        strata = np.asarray(strata)
+        named = np.asarray(strata)
         self.draw, self.targets, self.seed = draw, targets, seed
-        self.members = {name: np.flatnonzero(strata == name) for name in shares}
+        self.members = {name: np.flatnonzero(named == name) for name in shares}
         self.shares = dict(shares)
         for name, members in self.members.items():
             if not len(members):
                 raise ValueError(f"no image belongs to {name!r}: a batch cannot be balanced.")
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
         chosen = [
             self._member(name, index * count + i)
             for name, count in self.shares.items()
@@ -48,11 +50,11 @@ class Batches(Dataset):
     def _member(self, name: str, position: int) -> int:
         members = self.members[name]
         turn, place = divmod(position, len(members))
-        return members[_order(self.seed, name, turn, len(members))[place]]
+        return int(members[_order(self.seed, name, turn, len(members))[place]])
 
 
 @lru_cache(maxsize=64)
-def _order(seed: int, name: str, turn: int, count: int) -> np.ndarray:
+def _order(seed: int, name: str, turn: int, count: int) -> Array:
     return np.random.default_rng((seed, turn, *name.encode())).permutation(count)
 
 
@@ -64,11 +66,11 @@ class Pairs(Dataset):
     of 0 and 1. ``share``: how many of the images are changed at all.
     """
 
-    def __init__(self, images, masks, batch: int, seed: int = 0, share: float = 1.0):
+    def __init__(self, images: Array, masks: Array, batch: int, seed: int = 0, share: float = 1.0):
         self.images, self.masks, self.batch = images, masks, batch
         self.seed, self.share = seed, share
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
         rng = np.random.default_rng((self.seed, index))
         pairs = []
         for position in range(index * self.batch, (index + 1) * self.batch):
@@ -77,7 +79,7 @@ class Pairs(Dataset):
         images, masks = (np.stack(planes)[..., None] for planes in zip(*pairs, strict=True))
         return images.astype(np.float32) / np.float32(255), (masks > 127).astype(np.float32)
 
-    def _pair(self, index: int, rng: np.random.Generator):
+    def _pair(self, index: int, rng: np.random.Generator) -> tuple[Array, Array]:
         image, mask = self.images[index], self.masks[index]
         if rng.random() < self.share:
             image, mask = vary_pair(image, mask, rng)

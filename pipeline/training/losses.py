@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 
 def cross_entropy_and_dice(lung: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy plus one minus soft Dice per film (Milletari et al. 2016, eq. 4)."""
+    """Binary cross-entropy plus one minus soft Dice per image (Milletari et al. 2016, eq. 4)."""
     overlap = (lung * target).sum((1, 2, 3))
     size = lung.sum((1, 2, 3)) + target.sum((1, 2, 3))
     dice = (2 * overlap + 1) / (size + 1)

@@ -5,8 +5,9 @@ batch, by OpenCV, which HistNorm equals bit for bit.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 
 import cv2
@@ -14,21 +15,26 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.data.database import Film, load_films
+from pipeline.data.database import Film, read_grey
 from pipeline.models import registry
 from pipeline.models.graph import build_graph
 from pipeline.models.spec import ARCHITECTURES
 from pipeline.models.unet import build_unet
 
 CACHE = Path(".cache")
+BATCH = 32
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Images at a graph's size, uint8 (image, rows, columns) 0..255, and lung masks of 0 and 1."""
+    """Images at a graph's size, uint8 (image, rows, columns) 0..255, and lung masks of 0 and 1.
+
+    ``key``: what they were made of, images and U-Net, as a hash.
+    """
 
     images: np.ndarray
     masks: np.ndarray
+    key: str = ""
 
     def shown(self, index: int) -> np.ndarray:
         """What the classifier is shown of one image, the graph's ``equalised_film``, uint8."""
@@ -42,30 +48,32 @@ def prepare(films: Sequence[Film], model: str, cache: Path = CACHE) -> Prepared:
     """Run the front of a model's graph over images; kept in ``cache`` by images and U-Net."""
     unet_entry, architecture = registry.entry("unet"), ARCHITECTURES[model]
     size = architecture.input_size
-    names = "\n".join(film.path.name for film in films)
-    key = hashlib.sha256(f"{names}|{unet_entry.sha256}|{size}".encode()).hexdigest()[:16]
+    made_of = hashlib.sha256(f"{unet_entry.sha256}|{size}".encode())
+    for film in films:
+        made_of.update(hashlib.sha256(film.path.read_bytes()).digest())
+    key = made_of.hexdigest()[:16]
     file = cache / f"prepared-{size}-{key}.npz"
     if not file.is_file():
         unet = build_unet()
         unet.load_weights(unet_entry.checked_file())
-        graph = build_graph(unet, architecture.build(), architecture.last_features, size)
+        first = registry.read_registry()["equalise_first"]
+        graph = build_graph(unet, architecture.build(), architecture.last_features, size, first)
         front = keras.Model(graph.input, [graph.get_layer("rescale").output, graph.output["mask"]])
         images, masks = [], []
-        for start in tqdm(range(0, len(films), 32), desc="lung masks", mininterval=30):
-            film, mask = front.predict_on_batch(_raw(films[start : start + 32]))
-            images.append(np.rint(film[..., 0] * 255).astype(np.uint8))
+        for raw in _batches(tqdm(films, desc="lung masks", mininterval=30)):
+            image, mask = front.predict_on_batch(raw)
+            images.append(np.rint(image[..., 0] * 255).astype(np.uint8))
             masks.append(mask[..., 0].astype(np.uint8))
         cache.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            file.with_suffix(".new.npz"), images=np.concatenate(images), masks=np.concatenate(masks)
-        )
-        file.with_suffix(".new.npz").replace(file)
+        unfinished = file.with_suffix(".new.npz")
+        np.savez(unfinished, images=np.concatenate(images), masks=np.concatenate(masks))
+        unfinished.replace(file)
     stored = np.load(file)
-    return Prepared(stored["images"], stored["masks"])
+    return Prepared(stored["images"], stored["masks"], key)
 
 
-def _raw(films: Sequence[Film]) -> np.ndarray:
-    # The database comes in 299 or 256 pixels; both are a square.
-    return load_films(films, cv2.imread(str(films[0].path), cv2.IMREAD_GRAYSCALE).shape[0]).astype(
-        np.float32
-    )
+def _batches(films: Sequence[Film]) -> Iterator[np.ndarray]:
+    """The images as they lie on disk, in their order, as many of one shape as follow each other."""
+    for _, alike in groupby((read_grey(film.path) for film in films), lambda image: image.shape):
+        while batch := list(islice(alike, BATCH)):
+            yield np.stack(batch)[..., None].astype(np.float32)

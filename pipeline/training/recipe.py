@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -17,10 +18,11 @@ class Recipe:
     epoch. ``shares``: images of each stratum in a batch (`pipeline.data.split.Row.stratum`); for
     the U-Net ``batch`` says how many. ``trunk_rate``: the rate of the layers that came with
     ``init``. ``init``: "imagenet", or a file with ImageNet's weights for Xception's trunk.
-    ``parent``: sha256 of the shipped weights that the run starts from. ``teachers``: files of
-    classifiers' weights, whose mean score makes up ``teacher_share`` of the target (Hinton et al.
-    2015) and the whole of it where an image has no label. ``averaging``: decay of the running
-    average of the weights, which is what is scored and shipped (Polyak and Juditsky 1992).
+    ``parent``: sha256 of the shipped weights that the run starts from. ``teachers``: shipped
+    classifiers by name, or files of Xception's weights, whose mean score makes up ``teacher_share``
+    of the target (Hinton et al. 2015) and the whole of it where an image has no label.
+    ``averaging``: decay of the running average of the weights, which is what is scored and shipped
+    (Polyak and Juditsky 1992).
     """
 
     model: str
@@ -49,7 +51,7 @@ class Recipe:
 def load_recipe(path: Path | str) -> Recipe:
     """Run a recipe's file and return its ``RECIPE``. An unknown key is an error."""
     spec = importlib.util.spec_from_file_location("pulmoscope_recipe", path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise ValueError(f"{path} is no recipe: it must be a .py file with a RECIPE.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -58,6 +60,6 @@ def load_recipe(path: Path | str) -> Recipe:
     return module.RECIPE
 
 
-def as_record(recipe: Recipe) -> dict:
+def as_record(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values, for the model's record."""
     return dataclasses.asdict(recipe)

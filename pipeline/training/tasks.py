@@ -1,28 +1,30 @@
 """What a model is trained on and how it is scored: one class per kind of model."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
 import numpy as np
 
 from pipeline.data.database import load_films, load_masks
-from pipeline.data.split import films_of, row_of
+from pipeline.data.split import Row, films_of, row_of
 from pipeline.evaluation.estimates import auc_with_interval
 from pipeline.models import registry
-from pipeline.models.spec import ARCHITECTURES
+from pipeline.models.spec import ARCHITECTURES, Architecture
 from pipeline.models.unet import build_unet
 from pipeline.models.xception import CLASSES, load_imagenet_trunk
 from pipeline.training import losses
 from pipeline.training.augment import vary
 from pipeline.training.batches import Batches, Pairs
-from pipeline.training.fit import predictor_of
+from pipeline.training.fit import Predict, predictor_of
 from pipeline.training.prepared import CACHE, Prepared, prepare
 from pipeline.training.recipe import Recipe
 
+Array = np.ndarray
 UNIT = np.float32(255)
 
 
@@ -35,14 +37,15 @@ class SegmentationTask:
         self.recipe = recipe
         self.model = self.trained = build_unet()
         self.films = {p: [f for f in films_of(data, p) if f.mask] for p in ("train", "validation")}
-        self.arrays = {}
+        self.arrays: dict[tuple[str, int], tuple[Array, Array]] = {}
 
     def batches(self, size: int) -> Pairs:
         """The training batches at one image size; the last stage leaves most images sharp."""
         share = 1.0 if size < self.recipe.sizes[-1] else 0.5
-        return Pairs(*self._pairs("train", size), self.recipe.batch, self.recipe.seed, share)
+        images, masks = self._pairs("train", size)
+        return Pairs(images, masks, self.recipe.batch, self.recipe.seed, share)
 
-    def score(self, predict: Callable, size: int) -> dict:
+    def score(self, predict: Predict, size: int) -> dict[str, Any]:
         """Mean Dice and pixel accuracy of the validation images."""
         images, masks = self._pairs("validation", size)
         dice, accuracy = [], []
@@ -56,11 +59,13 @@ class SegmentationTask:
         mean = float(np.mean(dice))
         return {"choice": mean, "dice": mean, "accuracy": float(np.mean(accuracy))}
 
-    def _pairs(self, part: str, size: int):
+    def _pairs(self, part: str, size: int) -> tuple[Array, Array]:
         if (part, size) not in self.arrays:
             films = self.films[part]
-            pair = load_films(films, size)[..., 0], load_masks(films, size)[..., 0]
-            self.arrays[part, size] = pair
+            self.arrays[part, size] = (
+                load_films(films, size)[..., 0],
+                load_masks(films, size)[..., 0],
+            )
         return self.arrays[part, size]
 
 
@@ -88,7 +93,7 @@ class ClassificationTask:
             for part, strata in parts.items()
         }
         self.films = films
-        self.seen = {}
+        self.seen: dict[str, Prepared] = {}
 
     def leave_out(self, without: str) -> None:
         """Train and validate without a source, or without "as many as" it has of each stratum."""
@@ -105,15 +110,17 @@ class ClassificationTask:
         left = {self.rows[i].stratum for i in self.chosen["train"]}
         shares = {name: count for name, count in self.recipe.shares.items() if name in left}
         self.recipe = replace(self.recipe, shares=shares)
+        self.seen = {}
 
     def batches(self, size: int) -> Batches:
         """The training batches at one image size."""
         rows = [self.rows[i] for i in self.chosen["train"]]
         seen = self._seen("train")
 
-        def draw(index: int, rng: np.random.Generator) -> np.ndarray:
+        def draw(index: int, rng: np.random.Generator) -> Array:
             mask = seen.masks[index] if self.architecture.masked else None
-            return self._scaled(_resized(vary(seen.images[index], mask, rng), size))
+            shown = vary(seen.images[index], mask, rng)
+            return _input_of(shown, self.architecture, size)
 
         return Batches(
             [row.stratum for row in rows],
@@ -123,7 +130,7 @@ class ClassificationTask:
             self.recipe.seed,
         )
 
-    def score(self, predict: Callable, size: int) -> dict:
+    def score(self, predict: Predict, size: int) -> dict[str, Any]:
         """AUC on the database's and on SIIM's validation images, and shares called COVID at 0.5.
 
         ``choice`` is the mean of the two: a model that reads the hospital gains on one scale only.
@@ -142,37 +149,25 @@ class ClassificationTask:
         choice = float(np.mean([auc for auc in aucs if auc is not None]))
         return {"choice": choice, "database": aucs[0], "siim": aucs[1], "called": called}
 
-    def predict(self, predict: Callable, part: str, size: int) -> np.ndarray:
+    def predict(self, predict: Predict, part: str, size: int) -> Array:
         """COVID scores of a part's images: float32 (image,)."""
-        seen = self._seen(part)
-        return np.concatenate(
-            [
-                predict(
-                    np.stack(
-                        [
-                            self._scaled(_resized(self._shown(seen, k), size))
-                            for k in range(i, min(i + 32, len(seen)))
-                        ]
-                    )[..., None]
-                )[:, 0]
-                for i in range(0, len(seen), 32)
-            ]
-        )
+        return _scores(predict, self._seen(part), self.architecture, size)
 
-    def _shown(self, seen: Prepared, index: int) -> np.ndarray:
-        return seen.shown(index) if self.architecture.masked else seen.images[index]
-
-    def _scaled(self, shown: np.ndarray) -> np.ndarray:
-        return shown.astype(np.float32) / (UNIT if self.architecture.masked else np.float32(1))
-
-    def _targets(self) -> np.ndarray:
+    def _targets(self) -> Array:
         """Soft targets of the training images, one column an output of what is trained.
 
         COVID alone; COVID or not; COVID, normal or anything else; COVID or not and the classes.
+        Raises ValueError where an image has no label and no teacher.
         """
         rows, smoothing = [self.rows[i] for i in self.chosen["train"]], self.recipe.smoothing
         own = np.array([[row.target == name for name in CLASSES] for row in rows], np.float32)
         known = own.any(axis=1, keepdims=True)
+        if not (known.all() or self.recipe.teachers):
+            unlabelled = {row.stratum for row in rows if row.target is None}
+            raise ValueError(
+                f"no radiologist called the images of {sorted(unlabelled)}: give the recipe a "
+                "teacher, or take them out of its shares."
+            )
         covid = np.where(own[:, :1], [[1, 0]], [[0, 1]]) * (1 - smoothing) + smoothing / 2
         if self.recipe.teachers:
             taught = np.mean([self._taught(file) for file in self.recipe.teachers], axis=0)
@@ -187,30 +182,42 @@ class ClassificationTask:
             targets = np.concatenate([covid, own], axis=1)[:, :columns]
         return targets.astype(np.float32)
 
-    def _taught(self, file: str) -> np.ndarray:
-        """What Xception's weights in a file say of the training images: float32 (image,).
+    def _taught(self, teacher: str) -> Array:
+        """What a teacher says of the training images: float32 (image,).
 
-        It is shown what the student is shown, at its own size.
-        Kept in the cache: a run that goes on must be taught what it was taught before.
+        It is shown what the student is shown, at its own size. Kept in the cache: a run that goes
+        on must be taught what it was taught before.
         """
-        names = "\n".join(self.films[i].name for i in self.chosen["train"])
-        key = hashlib.sha256(f"{names}|{registry.file_sha256(Path(file))}".encode()).hexdigest()
-        kept = CACHE / f"taught-{key[:16]}.npy"
+        shipped = teacher in ARCHITECTURES
+        architecture = ARCHITECTURES[teacher if shipped else "xception"]
+        file = registry.entry(teacher).checked_file() if shipped else Path(teacher)
+        key = hashlib.sha256(f"{self._seen('train').key}|{registry.file_sha256(file)}".encode())
+        kept = CACHE / f"taught-{key.hexdigest()[:16]}.npy"
         if not kept.is_file():
-            teacher = ARCHITECTURES["xception"].build()
-            teacher.load_weights(file)
-            size = ARCHITECTURES["xception"].input_size
-            np.save(kept, self.predict(predictor_of(teacher, half=True), "train", size))
+            model = architecture.build()
+            model.load_weights(file)
+            asked = predictor_of(model, half=True)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.save(
+                kept.with_suffix(".new.npy"), self.predict(asked, "train", architecture.input_size)
+            )
+            kept.with_suffix(".new.npy").replace(kept)
         return np.load(kept)
 
     def _seen(self, part: str) -> Prepared:
         if part not in self.seen:
-            name = {value: key for key, value in ARCHITECTURES.items()}[self.architecture]
-            self.seen[part] = prepare([self.films[i] for i in self.chosen[part]], name)
+            films = [self.films[i] for i in self.chosen[part]]
+            self.seen[part] = prepare(films, self.recipe.model)
         return self.seen[part]
 
 
-def _as_many(rows, chosen, own, stratum: str, rng: np.random.Generator) -> np.ndarray:
+def _as_many(
+    rows: Sequence[Row],
+    chosen: Sequence[int],
+    own: Sequence[int],
+    stratum: str,
+    rng: np.random.Generator,
+) -> Array:
     """As many images of a stratum as ``own`` has, by chance from the other sources if they can."""
     count = sum(rows[i].stratum == stratum for i in own)
     mine = set(own)
@@ -218,10 +225,22 @@ def _as_many(rows, chosen, own, stratum: str, rng: np.random.Generator) -> np.nd
     return rng.permutation(others)[:count]
 
 
-def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    if len(image) == size:
-        return image
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+def _scores(predict: Predict, seen: Prepared, architecture: Architecture, size: int) -> Array:
+    """COVID scores of images as a classifier is shown them: float32 (image,)."""
+    scores = []
+    for start in range(0, len(seen), 32):
+        numbers = range(start, min(start + 32, len(seen)))
+        shown = [seen.shown(i) if architecture.masked else seen.images[i] for i in numbers]
+        inputs = np.stack([_input_of(image, architecture, size) for image in shown])
+        scores.append(predict(inputs[..., None])[:, 0])
+    return np.concatenate(scores)
+
+
+def _input_of(shown: Array, architecture: Architecture, size: int) -> Array:
+    """An image of 0..255 as the network takes it: float32 (size, size)."""
+    if len(shown) != size:
+        shown = cv2.resize(shown, (size, size), interpolation=cv2.INTER_AREA)
+    return shown.astype(np.float32) / (UNIT if architecture.masked else np.float32(1))
 
 
 def _with_classes(model: keras.Model) -> keras.Model:
@@ -239,6 +258,6 @@ def _untrained_layers(model: keras.Model) -> set[str]:
     return set(names[names.index("head_conv1") :])
 
 
-def task_of(recipe: Recipe, data: Path):
+def task_of(recipe: Recipe, data: Path) -> SegmentationTask | ClassificationTask:
     """The task that a recipe names."""
     return (SegmentationTask if recipe.model == "unet" else ClassificationTask)(recipe, data)

@@ -7,17 +7,21 @@ written down: the twin walks the built graph and replaces each layer.
 """
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.layers import three_channels
 
 # Up to so many channels the halves of a separable convolution are run as one, on a CPU and a GPU.
 WIDEST_MERGED, WIDEST_MERGED_ON_GPU = 32, 128
+
+Function = Callable[[Tensor], Tensor]
 
 
 class TorchTwin(nn.Module):
@@ -34,17 +38,17 @@ class TorchTwin(nn.Module):
         self.source = (model,)
         self.twins = nn.ModuleDict({op.name: _twin_of(op) for op in model.layers})
 
-    def forward(self, film: torch.Tensor) -> torch.Tensor:
-        x = film.movedim(-1, 1).contiguous(memory_format=torch.channels_last)
+    def forward(self, image: Tensor) -> Tensor:
+        x = image.movedim(-1, 1).contiguous(memory_format=torch.channels_last)
         (model,) = self.source
         y = model._run_through_graph(x, operation_fn=self._twin_call)
         return y.movedim(1, -1) if y.ndim == 4 else y
 
-    def _twin_call(self, layer):
+    def _twin_call(self, layer: keras.Layer) -> Callable[..., Tensor]:
         twin = self.twins[layer.name]
         return lambda *inputs, **_: twin(*inputs)  # Keras adds `mask` and `training`
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TorchTwin":
         memo[id(self.source)] = self.source  # a copy is a twin of the same Keras model
         twin = memo[id(self)] = self.__class__.__new__(self.__class__)
         twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
@@ -66,7 +70,7 @@ class _Convolution(nn.Module):
     the product of their kernels; at small widths the single dense kernel is faster to train.
     """
 
-    def __init__(self, layer):
+    def __init__(self, layer: keras.Layer):
         super().__init__()
         if tuple(layer.dilation_rate) != (1, 1):
             raise TypeError(f"{layer.name}: only convolutions without dilation have a twin.")
@@ -78,11 +82,11 @@ class _Convolution(nn.Module):
         self.same = layer.padding == "same"
 
     @property
-    def bias(self):
+    def bias(self) -> Tensor | None:
         # No second name in the state: `torch.func.functional_call` refuses weights with two.
         return self.halves[-1] if self.use_bias else None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         if self.same:
             x = _pad_same(x, self.window, self.strides)
         widest = WIDEST_MERGED_ON_GPU if x.is_cuda else WIDEST_MERGED
@@ -96,7 +100,7 @@ class _Convolution(nn.Module):
             y = F.conv2d(x, kernel, self.bias, stride=self.strides)
         return self.activation(y)
 
-    def _merged_kernel(self):
+    def _merged_kernel(self) -> Tensor:
         kernel = self.halves[0]
         if not self.separable:
             return kernel
@@ -104,13 +108,15 @@ class _Convolution(nn.Module):
         pointwise = self.halves[1].reshape(channels, multiplier, -1)
         return torch.einsum("hwcm,cmf->hwcf", kernel, pointwise)
 
-    def keras(self):
+    def keras(self) -> list[Tensor]:
         return list(self.halves)
 
 
-def _pad_same(x, window, strides, value: float = 0.0):
+def _pad_same(
+    x: Tensor, window: tuple[int, int], strides: tuple[int, int], value: float = 0.0
+) -> Tensor:
     """Pad as Keras's "same" does: the odd one goes to the end, and strides need less."""
-    pads = []
+    pads: list[int] = []
     for size, width, stride in zip(x.shape[2:], window, strides, strict=True):
         total = max((-(-size // stride) - 1) * stride + width - size, 0)
         pads = [total // 2, total - total // 2, *pads]
@@ -118,21 +124,21 @@ def _pad_same(x, window, strides, value: float = 0.0):
 
 
 class _Dense(nn.Module):
-    def __init__(self, layer):
+    def __init__(self, layer: keras.Layer):
         super().__init__()
         self.kernel, self.bias = map(_parameter, layer.get_weights())
         self.activation = _activation(layer)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             return self.activation(x.float() @ self.kernel + self.bias)
 
-    def keras(self):
+    def keras(self) -> list[Tensor]:
         return [self.kernel, self.bias]
 
 
 class _BatchNorm(nn.Module):
-    def __init__(self, layer):
+    def __init__(self, layer: keras.Layer):
         super().__init__()
         gamma, beta, mean, variance = layer.get_weights()
         self.norm = nn.BatchNorm2d(len(gamma), eps=layer.epsilon, momentum=1 - layer.momentum)
@@ -142,36 +148,35 @@ class _BatchNorm(nn.Module):
             self.norm.running_mean.copy_(torch.from_numpy(mean))
             self.norm.running_var.copy_(torch.from_numpy(variance))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.norm(x)
 
-    def keras(self):
+    def keras(self) -> list[Tensor]:
         norm = self.norm
         return [norm.weight, norm.bias, norm.running_mean, norm.running_var]
 
 
 class _RandomFlip(nn.Module):
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
         flip = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
         return torch.where(flip, x.flip(-1), x)
 
 
-class RandomTurn(nn.Module):
+class _RandomTurn(nn.Module):
     """Random rotation or zoom about the centre; what comes in from outside is 0."""
 
-    def __init__(self, layer):
+    def __init__(self, layer: keras.Layer):
         super().__init__()
         self.rotates = isinstance(layer, keras.layers.RandomRotation)
         if self.rotates:
             self.low, self.high = (2 * np.pi * f for f in layer.factor)
         else:
             self.low, self.high = layer.height_lower, layer.height_upper
-        self.on = True
 
-    def forward(self, x):
-        if not (self.training and self.on):
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
             return x
         angle = torch.empty(len(x), device=x.device).uniform_(self.low, self.high)
         scale, angle = (1.0, angle) if self.rotates else (1 + angle, torch.zeros_like(angle))
@@ -184,32 +189,32 @@ class RandomTurn(nn.Module):
 
 
 class _ThreeChannels(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         kernels = torch.from_numpy(three_channels.KERNELS).permute(3, 2, 0, 1).contiguous()
         self.register_buffer("kernels", kernels, persistent=False)
 
-    def forward(self, film):
-        with torch.autocast(film.device.type, enabled=False):
-            slopes = F.conv2d(film, self.kernels, padding=1)
+    def forward(self, image: Tensor) -> Tensor:
+        with torch.autocast(image.device.type, enabled=False):
+            slopes = F.conv2d(image, self.kernels, padding=1)
         edges = (slopes.square().sum(1, keepdim=True) + 1e-12).sqrt().clamp_max(1)
-        brightened = (film * three_channels.GAIN).clamp_max(1)
-        x = torch.cat([film, brightened, edges], 1) * 2 - 1
+        brightened = (image * three_channels.GAIN).clamp_max(1)
+        x = torch.cat([image, brightened, edges], 1) * 2 - 1
         return x.contiguous(memory_format=torch.channels_last)
 
 
 class _Function(nn.Module):
     """A layer without weights."""
 
-    def __init__(self, function):
+    def __init__(self, function: Function):
         super().__init__()
         self.function = function
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.function(x)
 
 
-def _twin_of(layer) -> nn.Module:
+def _twin_of(layer: keras.Layer) -> nn.Module:
     for kinds, twin in TWINS:
         if isinstance(layer, kinds):
             return twin(layer)
@@ -219,10 +224,10 @@ def _twin_of(layer) -> nn.Module:
     raise TypeError(f"{layer.name} ({type(layer).__name__}) has no twin in PyTorch: add one here.")
 
 
-def _max_pooling(layer):
+def _max_pooling(layer: keras.Layer) -> Function:
     same, window, strides = layer.padding == "same", layer.pool_size, tuple(layer.strides)
 
-    def pool(x):
+    def pool(x: Tensor) -> Tensor:
         if same and window == strides:  # nothing before, the rest at the end
             return F.max_pool2d(x, window, ceil_mode=True)
         return F.max_pool2d(
@@ -236,7 +241,7 @@ def _parameter(weight: np.ndarray) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(np.ascontiguousarray(weight)))
 
 
-def _activation(layer):
+def _activation(layer: keras.Layer) -> Function:
     functions = {
         keras.activations.linear: lambda x: x,
         keras.activations.relu: F.relu,
@@ -255,7 +260,7 @@ TWINS = [
     (keras.layers.Dense, _Dense),
     (keras.layers.SpatialDropout2D, lambda layer: nn.Dropout2d(layer.rate)),
     (keras.layers.RandomFlip, lambda _: _RandomFlip()),
-    ((keras.layers.RandomRotation, keras.layers.RandomZoom), RandomTurn),
+    ((keras.layers.RandomRotation, keras.layers.RandomZoom), _RandomTurn),
     (three_channels.ThreeChannels, lambda _: _ThreeChannels()),
 ]
 FUNCTIONS = {

@@ -30,6 +30,6 @@ RECIPE = Recipe(
     smoothing=0.02,
     averaging=0.995,
     parent="d1660a4d4c3fad9414834602b3f2390fdb430dcaf9d2008a472296d0635bd4b0",
-    teachers=("weights/xception.weights.h5",),
+    teachers=("xception",),
     teacher_share=0.6,
 )
