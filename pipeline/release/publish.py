@@ -47,6 +47,7 @@ def release(name: str, run: Path, data: Path) -> None:
     folder = registry.weights_folder()
     description = _read(folder)
     recipe = json.loads((run / "recipe.json").read_text())
+    recipe["init"] = recipe["init"] and Path(recipe["init"]).name
     history = json.loads((run / "history.json").read_text())
     file = folder / f"{name}.weights.h5"
     folder.mkdir(exist_ok=True)
