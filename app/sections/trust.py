@@ -325,6 +325,7 @@ def _said() -> dict[str, str]:
         "turned_left": _("lies on its side"),
         "turned_right": _("lies on its side"),
         "upside_down": _("on its head"),
+        "unlike_chest": _("unlike a chest radiograph"),
         "lung_area": _("lung area"),
         "lung_components": _("no two lungs"),
         "lung_symmetry": _("unequal lungs"),

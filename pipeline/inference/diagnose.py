@@ -34,7 +34,8 @@ def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> V
         ("upside_down", np.rot90(film, 2)),
     ):
         changed = replace(radiograph, pixels=np.ascontiguousarray(other))
-        tried = judge(changed, predictor.find_lungs(changed.pixels), predictor.gate)
+        (probability,), (context,) = predictor.look(changed.pixels[None])
+        tried = judge(changed, probability, predictor.gate, context)
         if tried.may_score:
             passing[code] = tried.statistics.entropy
     if not passing:
@@ -71,7 +72,7 @@ def diagnose_many(
     entry, looks = predictor.entry, predictor.architecture
     judged = []
     for radiograph, answer in zip(radiographs, answers, strict=True):
-        verdict = judge(radiograph, answer.mask_probability, predictor.gate)
+        verdict = judge(radiograph, answer.mask_probability, predictor.gate, answer.context)
         judged.append(explain(radiograph, verdict, predictor))
     seconds = time.perf_counter() - started
     return [

@@ -60,6 +60,7 @@ SENTENCES = {
     "upside_down": "The film stands on its head. Turn it and try again.",
     "not_frontal": "The file calls its projection {projection}: only frontal films (PA, AP) can be scored.",
     "not_chest": "The file calls its body part {body_part}: only chest films can be scored.",
+    "unlike_chest": "This does not look like a frontal chest radiograph: it may be a CT slice, another image, or a radiograph that was cut or altered. Use the original radiograph.",
     "lung_area": "The lung mask covers {value} of the film, outside the usual {low} to {high}: this may be no frontal chest film, or the lungs may be cut off.",
     "lung_components": "No two lungs were found: only {value} of the mask lies in its two largest parts. This may be no frontal chest film.",
     "lung_symmetry": "The two lungs differ too much in size (ratio {value}): the film may be rotated, cropped, or not a frontal chest film.",
