@@ -57,6 +57,11 @@ class Examples:
         return self.kind == RADIOGRAPH
 
     @property
+    def trained(self) -> np.ndarray:
+        """What is no image of the validation or the test part."""
+        return np.array([not name.endswith(PARTS[1:]) for name in self.set])
+
+    @property
     def origin(self) -> np.ndarray:
         """What is held out as a whole: a source of radiographs, or of other pictures."""
         return np.array([_origin(*pair) for pair in zip(self.set, self.group, strict=True)])
@@ -117,13 +122,8 @@ def may_fit(examples: Examples, pictures: Path) -> np.ndarray:
     `pipeline.evaluation.gate` does not measure.
     """
     measured = {(p.kind, p.group) for p in deal(collect(pictures)[0] + draw_pictures())[1]}
-    named = zip(examples.set, examples.kind, examples.group, strict=True)
-    return np.array(
-        [
-            not name.endswith(PARTS[1:]) and (kind, group) not in measured
-            for name, kind, group in named
-        ]
-    )
+    named = zip(examples.kind, examples.group, strict=True)
+    return examples.trained & [pair not in measured for pair in named]
 
 
 def fit(examples: Examples, chosen: np.ndarray) -> tuple[Detector, dict]:
@@ -157,7 +157,7 @@ def held_out(examples: Examples) -> dict:
     each origin, and for CT of whatever origin, a row per kind and group. A row has ``passed``,
     the share that passes the whole gate, ``detector`` and ``mask``, the shares that pass either.
     """
-    trained = ~np.char.endswith(examples.set, PARTS[1:])
+    trained = examples.trained
     origin = examples.origin
     measured = np.isin(examples.set, UNSEEN)
     radiographs, others = {}, {}

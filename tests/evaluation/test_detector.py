@@ -70,7 +70,7 @@ def test_every_source_is_held_out_and_counted(examples):
     for group, row in radiographs.items():
         unseen = np.isin(examples.set, detector.UNSEEN) & (examples.group == group)
         assert row["passed"]["n"] == unseen.sum()
-        assert row["detector"]["value"] > 0.9
+        assert row["detector"]["value"] > 0.8
         assert row["passed"]["value"] <= min(row["detector"]["value"], row["mask"]["value"])
     assert set(others["packages"]) == {"MR"}
     assert set(others["every CT"]) == {"CT: MedNIST ChestCT"} | {
