@@ -25,6 +25,7 @@ from pipeline.data.phantom import EXAMPLES, draw_film, variations
 from pipeline.data.split import films_of
 
 RADIOGRAPH = "radiograph"
+COPY = ", copy"  # ends the group of a radiograph's copy
 SIZE = 256
 MEDNIST = {
     "AbdomenCT": "CT",
@@ -44,7 +45,7 @@ def radiographs(data: Path, part: str, per_source: int, copies: float) -> Iterat
             pixels = _read(films[index])
             yield Picture(RADIOGRAPH, source, pixels)
             if rng.random() < copies:
-                yield Picture(RADIOGRAPH, f"{source}, copy", copy_radiograph(pixels, rng))
+                yield Picture(RADIOGRAPH, source + COPY, copy_radiograph(pixels, rng))
 
 
 def spoilt(data: Path, part: str, per_source: int) -> Iterator[Picture]:
@@ -67,7 +68,7 @@ def phantoms(count: int = 60, seed: int = 7) -> Iterator[Picture]:
         pixels = cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
         yield Picture(RADIOGRAPH, "phantom", pixels)
         if rng.random() < 0.3:
-            yield Picture(RADIOGRAPH, "phantom", copy_radiograph(pixels, rng))
+            yield Picture(RADIOGRAPH, "phantom" + COPY, copy_radiograph(pixels, rng))
 
 
 def mednist(data: Path, per_kind: int) -> Iterator[Picture]:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from pipeline import __version__
 from pipeline.data.drawn_pictures import draw_pictures
-from pipeline.data.gate_examples import RADIOGRAPH, deal, example_sets
+from pipeline.data.gate_examples import COPY, RADIOGRAPH, deal, example_sets
 from pipeline.data.negatives import FOLDER, Picture, collect
 from pipeline.data.split import PARTS
 from pipeline.evaluation.estimates import proportion
@@ -34,7 +34,7 @@ CACHE = Path(".cache/contexts")
 BATCH = 16
 UNSEEN = ("radiographs validation", "radiographs test")
 # Sources outside the database; every other source of radiographs is one of the database's.
-OUTSIDE = ("siim", "shenzhen", "covid_qu_ex")
+OUTSIDE = ("siim", "shenzhen", "covid_qu_ex", "phantom")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Examples:
 
 def _origin(name: str, group: str) -> str:
     if name.startswith("radiographs"):
-        return group.removesuffix(", copy")
+        return group.removesuffix(COPY)
     return name
 
 
@@ -129,14 +129,14 @@ def may_fit(examples: Examples, pictures: Path) -> np.ndarray:
 def fit(examples: Examples, chosen: np.ndarray) -> tuple[Detector, dict]:
     """The detector of the chosen examples, bool (example,), and its limits.
 
-    Limits are those of the validation part's radiographs, sources that were not chosen left out.
+    Limits are those of the validation part's radiographs, sources that were not chosen left out,
+    and of the synthetic ones; not of copies, some of which are spoilt beyond use.
     """
     fitted = examples[chosen]
     detector = fit_detector(fitted.contexts, fitted.chest, fitted.group)
-    origins = np.unique(fitted.origin[fitted.chest])
-    limiting = examples[
-        (examples.set == "radiographs validation") & np.isin(examples.origin, origins)
-    ]
+    known = np.isin(examples.origin, fitted.origin[fitted.chest])
+    known &= np.isin(examples.set, ("radiographs validation", "phantoms"))
+    limiting = examples[known & ~np.char.endswith(examples.group, COPY)]
     return detector, detector_limits(detector, limiting.contexts, _collections(limiting))
 
 
@@ -144,7 +144,7 @@ def _collections(examples: Examples) -> np.ndarray:
     """The database as one, each other source, and all copies."""
     return np.array(
         [
-            "copies" if group.endswith(", copy") else group if group in OUTSIDE else "database"
+            "copies" if group.endswith(COPY) else group if group in OUTSIDE else "database"
             for group in examples.group
         ]
     )

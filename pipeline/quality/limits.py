@@ -16,6 +16,7 @@ from pipeline.quality.gate import (
     LUNGS,
     SHAPE,
     TOGETHER,
+    WHOLE,
     LungStatistics,
     measure,
     passes,
@@ -37,6 +38,7 @@ AXES = 30  # principal axes of the detector
 PENALTY = 0.003  # scikit-learn's C: the smaller, the smoother
 # Share of each group of validation radiographs that the detector may refuse by either number.
 DETECTOR_TAIL = 0.002
+DETECTOR_MARGIN = 0.02  # of the range of all: other hospitals' images differ more than these do
 
 
 def open_gate() -> dict:
@@ -97,19 +99,25 @@ def fit_detector(contexts: np.ndarray, chest: np.ndarray, groups: np.ndarray) ->
 def detector_limits(detector: Detector, contexts: np.ndarray, groups: np.ndarray) -> dict:
     """Limits of both numbers over contexts of validation radiographs, (image, n).
 
-    Every group of ``groups``, str (image,), loses at most about `DETECTOR_TAIL` by each.
+    Every group of ``groups``, str (image,), loses at most `DETECTOR_TAIL` by each: nothing, where
+    it is small.
     """
     measures = [detector.measure(context) for context in contexts]
-    low = _ends([m["resemblance"] for m in measures], groups, DETECTOR_TAIL)
-    high = _ends([m["strangeness"] for m in measures], groups, 1 - DETECTOR_TAIL)
+    resemblance, strangeness = (np.array([m[name] for m in measures]) for name in WHOLE)
+    low = min(
+        np.quantile(resemblance[groups == group], DETECTOR_TAIL, method="lower")
+        for group in np.unique(groups)
+    )
+    high = max(
+        np.quantile(strangeness[groups == group], 1 - DETECTOR_TAIL, method="higher")
+        for group in np.unique(groups)
+    )
+    low -= DETECTOR_MARGIN * np.ptp(resemblance)
+    high += DETECTOR_MARGIN * np.ptp(strangeness)
     return {
-        "resemblance": [round(float(min(low)), 4), 1e12],
-        "strangeness": [0.0, round(float(max(high)), 4)],
+        "resemblance": [round(float(low), 4), 1e12],
+        "strangeness": [0.0, round(float(high), 4)],
     }
-
-
-def _ends(values: list[float], groups: np.ndarray, share: float) -> list[float]:
-    return [np.quantile(np.array(values)[groups == group], share) for group in np.unique(groups)]
 
 
 def _weights(chest: np.ndarray, groups: np.ndarray) -> np.ndarray:
