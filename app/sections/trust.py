@@ -332,6 +332,7 @@ def _said() -> dict[str, str]:
         "turned_left": _("on its side"),
         "turned_right": _("on its side"),
         "upside_down": _("upside down"),
+        "unlike_chest": _("unlike a chest radiograph"),
         "lung_area": _("lung area"),
         "lung_components": _("two lungs not found"),
         "lung_symmetry": _("unequal lungs"),

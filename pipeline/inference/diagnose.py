@@ -31,7 +31,8 @@ def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> V
     passing = {}
     for code in ("inverted", "turned_left", "turned_right", "upside_down"):
         changed = replace(radiograph, pixels=repaired(film, (code,)))
-        tried = judge(changed, predictor.find_lungs(changed.pixels), predictor.gate)
+        (probability,), (context,) = predictor.look(changed.pixels[None])
+        tried = judge(changed, probability, predictor.gate, context)
         if tried.may_score:
             passing[code] = tried.statistics.entropy
     if not passing:
@@ -70,7 +71,7 @@ def diagnose_many(
     own, limits = decisions_of(entry)
     judged = []
     for radiograph, answer in zip(radiographs, answers, strict=True):
-        verdict = judge(radiograph, answer.mask_probability, predictor.gate)
+        verdict = judge(radiograph, answer.mask_probability, predictor.gate, answer.context)
         judged.append(explain(radiograph, verdict, predictor))
     seconds = time.perf_counter() - started
     return [

@@ -74,6 +74,7 @@ SENTENCES = {
     "upside_down": "The image is upside down. Rotate it and try again.",
     "not_frontal": "The file gives the projection {projection}: only frontal radiographs (PA, AP) can be scored.",
     "not_chest": "The file gives the body part {body_part}: only chest radiographs can be scored.",
+    "unlike_chest": "This does not look like a frontal chest radiograph: it may be a CT slice, another image, or a radiograph that was cropped or altered. Use the original radiograph.",
     "lung_area": "The lung mask covers {value} of the image, outside the usual range ({low} to {high}): this may not be a frontal chest radiograph, or the lungs may be cut off.",
     "lung_components": "Two lungs were not found: only {value} of the mask lies in its two largest parts. This may not be a frontal chest radiograph.",
     "lung_symmetry": "The two lungs differ too much in size (ratio {value}): the image may be rotated or cropped, or may not be a frontal chest radiograph.",
