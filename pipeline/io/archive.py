@@ -81,7 +81,9 @@ def _clear_utf8_flags(packed: io.BytesIO) -> None:
     if end < 0 or end + 16 > len(data):
         return
     (size,) = struct.unpack_from("<L", data, end + 12)
-    place = max(0, end - size)
+    if size > end:  # ZIP64, or damaged
+        return
+    place = end - size
     with packed.getbuffer() as changed:
         while (place := data.find(zipfile.stringCentralDir, place, end)) >= 0:
             if place + 46 > end:
