@@ -1,6 +1,7 @@
 """Take a case away: one-page PDF, JSON, and DICOM objects for a film that came as DICOM."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 import streamlit as st
 
@@ -10,8 +11,10 @@ from app.session import cases
 from app.session.language import current
 from app.session.language import gettext as _
 from pipeline.inference.diagnosis import Diagnosis
-from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf
+from pipeline.report.file_name import file_name
+from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf, one_line, writable
 from pipeline.report.record import case_json
+from pipeline.report.wording import Wording
 
 
 @st.fragment
@@ -21,11 +24,14 @@ def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
         identity = st.text_input(
             _("Patient label (optional, PDF only)"),
             max_chars=IDENTITY_LENGTH,
-            key=f"identity_{case.radiograph.sha256}",
+            key=f"identity_{case.radiograph.key}",
         )
+        if writable(one_line(identity)) != one_line(identity):
+            st.warning(Wording(_, current()).not_writable(), icon=":material/warning:")
         others = [d for d in cases.readings(case) if d.model != diagnosis.model]
         diagnoses = [as_chosen(d) for d in (diagnosis, *others)]
         synthetic, when = case.origin == "synthetic", datetime.now(UTC).astimezone()
+        name = partial(file_name, case.name, diagnoses, when)
         icon = ":material/download:"
         with st.container(horizontal=True):
             pdf = st.button("PDF", key="pdf", icon=icon)
@@ -40,15 +46,15 @@ def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
                 content = case_pdf(
                     diagnoses, _, current(), when=when, identity=identity, synthetic=synthetic
                 )
-            save(content, "pulmoscope.pdf", "application/pdf")
+            save(content, name("pdf"), "application/pdf")
         if record:
             content = case_json(diagnoses, when=when, synthetic=synthetic)
-            save(content, "pulmoscope.json", "application/json")
+            save(content, name("json"), "application/json")
         if objects:
-            _save_dicom(case, diagnoses)
+            _save_dicom(case, diagnoses, name("dicom.zip"))
 
 
-def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis]) -> None:
+def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis], name: str) -> None:
     """Hand over the objects, or say why there are none."""
     from pipeline.report.dicom.objects import NotExportable, dicom_zip
 
@@ -58,4 +64,4 @@ def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis]) -> None:
     except NotExportable as error:
         st.error(error.message.sentence(_), icon=":material/error:")
     else:
-        save(content, "pulmoscope-dicom.zip", "application/zip")
+        save(content, name, "application/zip")

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
@@ -44,6 +45,7 @@ class Record(BaseModel):
     status: Literal["ok", "abstained", "error"]
     reasons: list[str] = Field(description="Codes: why there is no score")
     sentences: list[str] = Field(description="The same in words: what, why, what to do")
+    notes: list[str] = Field([], description="What to know of how the file was read")
     model: str | None
     weights_sha256: str | None = None
     unet_sha256: str | None = None
@@ -78,6 +80,14 @@ async def _say_why(_request: Request, error: Refused) -> JSONResponse:
     return JSONResponse(error.record.model_dump(), error.status, headers)
 
 
+@api.exception_handler(RequestValidationError)
+async def _say_what_is_wrong(_request: Request, error: RequestValidationError) -> JSONResponse:
+    """A query that makes no sense, in the shape and the words of all other errors."""
+    name = str(error.errors()[0]["loc"][-1])
+    refused = Refused(422, Message("query_invalid", {"name": name}))
+    return JSONResponse(refused.record.model_dump(), refused.status)
+
+
 FILM = {
     "requestBody": {
         "required": True,
@@ -92,6 +102,8 @@ ERRORS = {
         401: "This server requires a bearer token",
         404: "Unknown model",
         413: "Larger than the server accepts",
+        415: "A form or a compressed body instead of the image's bytes",
+        422: "Invalid value in the query",
         429: "Too many images are waiting",
         503: "No model, no time left, or the server is stopping",
     }.items()
@@ -114,8 +126,19 @@ async def diagnose(
         raise Refused(401, Message("token_needed"))
     if not PLACES.available_tokens:
         raise Refused(429, Message("queue_full", {"count": PLACES.borrowed_tokens}))
+    _check_kind(request)
     data = await _body(request)
     return await to_thread.run_sync(_answer, request, model, threshold, data, limiter=PLACES)
+
+
+def _check_kind(request: Request) -> None:
+    """The film itself is the body: no form around it, no packing."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    packing = request.headers.get("content-encoding", "identity").strip().lower()
+    if kind.startswith("multipart/") or packing not in ("", "identity"):
+        what = kind if kind.startswith("multipart/") else packing
+        shown = "".join(c for c in what if c.isascii() and c.isprintable())[:40]
+        raise Refused(415, Message("body_kind", {"kind": shown}))
 
 
 async def _body(request: Request) -> bytes:
@@ -142,7 +165,8 @@ def _answer(request: Request, model: str, threshold: float | None, data: bytes) 
     if threshold is not None and said["covid_probability"] is not None:
         said |= {"threshold": threshold, "positive": said["covid_probability"] >= threshold}
     sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
-    return Record(**said, sentences=sentences)
+    notes = [note.sentence() for note in diagnosis.radiograph.notes]
+    return Record(**said, sentences=sentences, notes=notes)
 
 
 def _must_be_installed(model: str) -> None:

@@ -16,13 +16,14 @@ from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
 from pipeline.explain.gradcam import raw_map
 from pipeline.explain.significance import SIGNIFICANT, heatmap_p
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.io.orientation import REPAIRS
 from pipeline.models import registry
 from pipeline.release.measurements import measured, measured_together, scores_on_test_films
 from pipeline.report.wording import triage_guarantee, triage_names
 
 
 def show_origin(case: cases.Case) -> None:
-    """Say where the film comes from, when it is no upload."""
+    """Say where the film comes from, when it is no upload, and how its file was read."""
     if case.origin == "synthetic":
         text = _(
             "**Synthetic image.** Drawn by a program: its score shows how the app works and says "
@@ -32,6 +33,8 @@ def show_origin(case: cases.Case) -> None:
     elif case.origin == "database":
         text = _("Image {name} of the database, class {truth}.")
         st.markdown(f":material/database: {text}".format(name=case.name, truth=case.truth))
+    for note in case.radiograph.notes:
+        st.info(sentence(note), icon=":material/info:")
 
 
 def show_film_at_once(case: cases.Case) -> None:
@@ -51,7 +54,7 @@ def show_verdict(case: cases.Case, diagnosis: Diagnosis) -> None:
             icon=":material/block:",
         )
         for reason in diagnosis.verdict.reasons:
-            if reason.code in cases.REPAIRS:
+            if reason.code in REPAIRS:
                 label = (
                     _("Invert the image") if reason.code == "inverted" else _("Rotate the image")
                 )

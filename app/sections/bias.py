@@ -138,7 +138,7 @@ def variants(case: cases.Case, names: list[str]) -> dict[str, dict[str, float]]:
     """Every model's score of what is left when something is taken away."""
     from pipeline.evaluation.ablation import score_variants
 
-    key = (case.radiograph.sha256, *names)
+    key = (case.radiograph.key, *names)
     if st.session_state.get("variants_of") != key:
         with st.spinner(_("Removing parts of the image…")):
             st.session_state["variants"] = {

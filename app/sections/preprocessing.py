@@ -54,7 +54,7 @@ def stages(case: cases.Case, model: str) -> tuple[Diagnosis, list[Stage]]:
     """The answer and the stages; computed once per film and model."""
     with st.spinner(_("Finding the lungs and computing the score…")):
         diagnosis = cases.diagnosis_of(case, model)
-        key = (case.radiograph.sha256, model)
+        key = (case.radiograph.key, model)
         if st.session_state.get("stages_of") != key:
             from pipeline.inference.stages import stages_of
 

@@ -93,7 +93,7 @@ def choose_model(key: str = "model") -> str:
 
 def show_refused() -> None:
     """A sentence for every file that could not be read."""
-    for name, message in cases.refused().items():
+    for name, message in cases.refused():
         st.error(f"**{escape(name)}**: {message.sentence(_)}", icon=":material/error:")
 
 

@@ -224,28 +224,29 @@ def show_left_out_sources(model: str) -> None:
     st.subheader(_("Disease or source?"), anchor=False)
     st.markdown(
         _(
-            "The light CNN, briefly retrained ({size} px, {epochs} epochs of {films_per_epoch} "
-            "images): once on all sources, and once per source without any of its COVID images. "
-            "What it loses on a source it has not seen was learnt from the source rather than the "
-            "disease, or is lost because it saw fewer COVID images: most come from BIMCV."
+            "The light CNN, briefly retrained ({size} px, {epochs} epochs of {images_per_epoch} "
+            "images): without a source, and, as a control, without as many images of other "
+            "sources. What it loses against the control on a source it has not seen was learnt "
+            "from the source rather than the disease."
         ).format(**{key: number(n, 0) for key, n in judged["settings"].items()})
     )
     st.table(
         [
             {
                 _("Source left out"): source,
-                _("COVID images in the test part"): number(scored["test_films"], 0),
-                _("AUC, source seen"): auc(scored["seen"]),
-                _("AUC, source not seen"): auc(scored["unseen_test"]),
-                _("AUC, not seen, all its images"): auc(scored["unseen"]),
+                _("Its test images"): number(scored["test_images"], 0),
+                _("Images compared"): number(scored["judged"], 0),
+                _("AUC, source not seen"): auc(scored["unseen"]),
+                _("AUC, control"): auc(scored["control"]),
             }
             for source, scored in judged["sources"].items()
         ]
     )
     st.caption(
         _(
-            "95% confidence intervals; the other class is that of the test part. Such a short "
-            "training gives low scores: only the differences within a row are meaningful."
+            "95% confidence intervals. A source of one class is compared with the test images of "
+            "the other class. Such a short training gives low scores: only the differences within "
+            "a row are meaningful."
         )
     )
 
@@ -331,6 +332,7 @@ def _said() -> dict[str, str]:
         "turned_left": _("on its side"),
         "turned_right": _("on its side"),
         "upside_down": _("upside down"),
+        "unlike_chest": _("unlike a chest radiograph"),
         "lung_area": _("lung area"),
         "lung_components": _("two lungs not found"),
         "lung_symmetry": _("unequal lungs"),

@@ -18,6 +18,7 @@ from streamlit.runtime.scriptrunner import RerunException, StopException, get_sc
 from app.session.language import gettext as _
 from pipeline.data.phantom import EXAMPLES, draw_film
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.io.orientation import repaired
 from pipeline.io.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
 from pipeline.models import registry
 from pipeline.serving.queue import Ticket, service
@@ -122,18 +123,18 @@ def readings(case: Case) -> list[Diagnosis]:
 
 
 def cases() -> dict[str, Case]:
-    """The session's readable films, newest last, by their sha256."""
+    """The session's readable films, newest last, by their `Radiograph.key`."""
     return st.session_state.setdefault("cases", {})
 
 
-def refused() -> dict[str, Message]:
-    """Why files of the last upload could not be read, by file name."""
-    return st.session_state.setdefault("refused", {})
+def refused() -> list[tuple[str, Message]]:
+    """Names of files of the last upload that could not be read, and why; names may be alike."""
+    return st.session_state.setdefault("refused", [])
 
 
 def open_case(case: Case) -> None:
     """Add a case to the session and select it; of large or many films the oldest are let go."""
-    key = case.radiograph.sha256
+    key = case.radiograph.key
     cases().setdefault(key, case)
     st.session_state["case"] = key
     held = list(cases())
@@ -161,12 +162,12 @@ def read_case(name: str, origin: str, data: bytes) -> Case:
 
 def take_uploads(files) -> None:
     """Read uploaded files; those that cannot be read are remembered in `refused`."""
-    st.session_state["refused"] = {}
+    st.session_state["refused"] = []
     for file in files:
         try:
             open_case(read_case(file.name, "upload", file.getvalue()))
         except UnreadableRadiograph as error:
-            refused()[file.name] = error.message
+            refused().append((file.name, error.message))
 
 
 def open_example(name: str) -> None:
@@ -190,28 +191,21 @@ def open_listed(name: str, origin: str, data: bytes) -> None:
     case = read_case(name, origin, data)
     open_case(case)
     listed = st.session_state.setdefault("listed", [])
-    if cases()[case.radiograph.sha256] is case:  # not one that was there before
-        listed.append(case.radiograph.sha256)
+    if cases()[case.radiograph.key] is case:  # not one that was there before
+        listed.append(case.radiograph.key)
     while len(listed) > LISTED:
         cases().pop(listed.pop(0), None)
 
 
 LISTED = 4
 
-REPAIRS = {
-    "inverted": lambda film: 255 - film,
-    "turned_left": lambda film: np.rot90(film, -1),
-    "turned_right": np.rot90,
-    "upside_down": lambda film: np.rot90(film, 2),
-}
-
 
 def repair(case: Case, code: str) -> None:
     """Open the case as it should have come: inverted or turned, as the verdict's code says."""
     film = case.radiograph
-    pixels = np.ascontiguousarray(REPAIRS[code](film.pixels))
-    repaired = replace(film, pixels=pixels, sha256=f"{film.sha256}-{code}")
-    open_case(replace(case, radiograph=repaired, answers={}, tickets={}))
+    pixels = repaired(film.pixels, (code,))
+    right = replace(film, pixels=pixels, repairs=(*film.repairs, code))
+    open_case(replace(case, radiograph=right, answers={}, tickets={}))
 
 
 @st.cache_resource(show_spinner=False)

@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--what", choices=KINDS, default="scores")
     add.add_argument("--part", choices=("all", "train", "validation", "test"), default="all")
     add.add_argument("--threshold", type=_unit_interval)
-    add.add_argument("--site", metavar="NAME", help="a card of one's own hospital, see the docs")
+    add.add_argument("--site", metavar="NAME", help="instead, a card of one's own hospital")
     pictures = Path(".cache/not_chest")
     add.add_argument("--pictures", type=Path, metavar="DIR", default=pictures, help="for gate")
     add.add_argument("--json", type=Path, metavar="FILE")

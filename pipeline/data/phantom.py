@@ -70,6 +70,12 @@ def draw_film(phantom: Phantom, size: int = 768) -> tuple[np.ndarray, np.ndarray
     return film, lungs
 
 
+def lung_fields(phantom: Phantom, size: int, heart: bool = True) -> np.ndarray:
+    """The visible lung fields alone, float32 (size, size), 1 inside; ``heart``: cut out of them."""
+    chest = _Chest(phantom, size)
+    return chest.visible if heart else np.maximum(chest.visible, chest.behind_heart())
+
+
 def variations(count: int, seed: int = 0) -> list[Phantom]:
     """Phantoms that differ as patients and exposures do, for tests of the lung mask."""
     rng = np.random.default_rng(seed)
@@ -139,6 +145,12 @@ class _Chest:
             self._ellipse(row, 2.5, w * 0.86, w * 1.12, 28),
             self._ellipse(row - 0.6, -1.3, w * 0.92, w * 0.55, -6),
         )
+
+    def behind_heart(self):
+        """Lung that the heart hides, float32 (size, size)."""
+        beside = np.abs(self.column) > 1.9
+        inside = (self.row < self._dome_row()) & (self._heart() >= 0) & beside
+        return inside.astype(np.float32)
 
     def _mediastinum_half_width(self):
         """Half width towards the patient's right and left at each row."""

@@ -127,7 +127,7 @@ def _score_batches(pairs, predictor: Predictor) -> Iterator[Scored]:
 
 
 def _scored(film: Film, radiograph: Radiograph, answer: Answer, predictor: Predictor) -> Scored:
-    verdict = judge(radiograph, answer.mask_probability, predictor.gate)
+    verdict = judge(radiograph, answer.mask_probability, predictor.gate, answer.context)
     agreement = None
     if film.mask:
         truth = cv2.imread(str(film.mask), cv2.IMREAD_GRAYSCALE) > 127

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from pipeline import __version__
 from pipeline.data.database import Film
 from pipeline.data.drawn_pictures import cut_films, draw_pictures, turned_films
+from pipeline.data.gate_examples import deal
 from pipeline.data.negatives import FOLDER, Picture, collect
 from pipeline.data.split import films_of
 from pipeline.evaluation.estimates import proportion
@@ -72,26 +73,6 @@ def choosing_half(films: Sequence[Film], pictures: Path = FOLDER) -> list[Pictur
     return deal(collect(pictures)[0] + draw_pictures())[0] + made
 
 
-def deal(pictures: Sequence[Picture], seed: int = 20) -> tuple[list[Picture], list[Picture]]:
-    """Whole groups of each kind, in seeded order: at most half of the pictures, and the rest."""
-    sizes = defaultdict(Counter)
-    for picture in pictures:
-        sizes[picture.kind][picture.group] += 1
-    chosen = set()
-    for kind in sorted(sizes):
-        groups = sorted(sizes[kind])
-        np.random.default_rng((seed, *kind.encode())).shuffle(groups)
-        left = sizes[kind].total() // 2
-        for group in groups:
-            if sizes[kind][group] <= left:
-                left -= sizes[kind][group]
-                chosen.add((kind, group))
-    halves = [], []
-    for picture in pictures:
-        halves[(picture.kind, picture.group) not in chosen].append(picture)
-    return halves
-
-
 def find_statistics(films: Iterable[np.ndarray], predictor: Predictor) -> Iterator[LungStatistics]:
     """Statistics of films, float32 (rows, columns) in 0..255."""
     for film in tqdm(films, desc=f"{predictor.entry.name}: lungs"):
@@ -108,17 +89,18 @@ def _some(films: Sequence[Film]) -> Sequence[Film]:
 
 
 class _Remembering:
-    """A predictor's gate that knows the films it saw last: a turned film turned back is one."""
+    """A predictor's eyes that know the films they saw last: a turned film turned back is one."""
 
     def __init__(self, predictor: Predictor):
         self.gate, self.predictor, self.known = predictor.gate, predictor, {}
 
-    def find_lungs(self, film: np.ndarray) -> np.ndarray:
-        key = film.shape, hash(film.tobytes())
+    def look(self, films: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `Predictor.look`, of one film."""
+        key = films.shape, hash(films.tobytes())
         if key not in self.known:
             if len(self.known) >= 8:  # four ways up, each as it is and inverted
                 self.known.pop(next(iter(self.known)))
-            self.known[key] = self.predictor.find_lungs(film)
+            self.known[key] = self.predictor.look(films)
         return self.known[key]
 
 
@@ -126,7 +108,8 @@ def _table(pictures: Iterable[Picture], gate: _Remembering, explained=True) -> d
     said = defaultdict(list)
     for picture in tqdm(pictures, desc="pictures"):
         radiograph = Radiograph(picture.pixels, "", "")
-        verdict = judge(radiograph, gate.find_lungs(picture.pixels), gate.gate)
+        (probability,), (context,) = gate.look(picture.pixels[None])
+        verdict = judge(radiograph, probability, gate.gate, context)
         verdict = explain(radiograph, verdict, gate) if explained else verdict
         codes = tuple(reason.code for reason in verdict.reasons)
         said[picture.kind].append((codes, picture.expected))

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.inference.predictor import Predictor
+from pipeline.io.orientation import repaired
 from pipeline.io.radiograph import Radiograph, read_radiograph
 from pipeline.models.site import decisions_of
 from pipeline.quality.gate import REASONS, Verdict, judge
@@ -28,14 +29,10 @@ def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> V
         return verdict
     film = radiograph.pixels
     passing = {}
-    for code, other in (
-        ("inverted", 255 - film),
-        ("turned_left", np.rot90(film, -1)),
-        ("turned_right", np.rot90(film)),
-        ("upside_down", np.rot90(film, 2)),
-    ):
-        changed = replace(radiograph, pixels=np.ascontiguousarray(other))
-        tried = judge(changed, predictor.find_lungs(changed.pixels), predictor.gate)
+    for code in ("inverted", "turned_left", "turned_right", "upside_down"):
+        changed = replace(radiograph, pixels=repaired(film, (code,)))
+        (probability,), (context,) = predictor.look(changed.pixels[None])
+        tried = judge(changed, probability, predictor.gate, context)
         if tried.may_score:
             passing[code] = tried.statistics.entropy
     if not passing:
@@ -74,7 +71,7 @@ def diagnose_many(
     own, limits = decisions_of(entry)
     judged = []
     for radiograph, answer in zip(radiographs, answers, strict=True):
-        verdict = judge(radiograph, answer.mask_probability, predictor.gate)
+        verdict = judge(radiograph, answer.mask_probability, predictor.gate, answer.context)
         judged.append(explain(radiograph, verdict, predictor))
     seconds = time.perf_counter() - started
     return [

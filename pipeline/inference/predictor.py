@@ -14,6 +14,7 @@ from pipeline.models import registry
 from pipeline.models.graph import OUTPUTS, build_graph
 from pipeline.models.spec import ARCHITECTURES
 from pipeline.models.unet import build_unet
+from pipeline.quality.detector import read_gate
 
 
 class Predictor:
@@ -27,11 +28,11 @@ class Predictor:
         self.entry = registry.entry(name, folder)
         self.unet_entry = registry.entry("unet", folder)
         common = registry.read_registry(folder)
-        self.gate = common["gate"]
         self.architecture = ARCHITECTURES[name]
         self.unet, self.classifier = build_unet(), self.architecture.build()
         self.unet.load_weights(self.unet_entry.checked_file())
         self.classifier.load_weights(self.entry.checked_file())
+        self.gate = read_gate(folder)
         layer = self.architecture.last_features
         self.graph = build_graph(
             self.unet,
@@ -48,7 +49,8 @@ class Predictor:
         self._lock = threading.Lock()
         films = tf.TensorSpec((None, None, None, 1), tf.float32)
         self._traced = tf.function(self.model, input_signature=[films])
-        lungs = keras.Model(self.graph.input, self.graph.output["mask_probability"])
+        names = ("mask_probability", "context")
+        lungs = keras.Model(self.graph.input, [self.graph.output[name] for name in names])
         self._traced_lungs = tf.function(
             lambda x: lungs(x, training=False), input_signature=[films]
         )
@@ -80,9 +82,16 @@ class Predictor:
 
     def find_lungs(self, film: np.ndarray) -> np.ndarray:
         """The lung probability alone, float32 (size, size), of one film as in `__call__`."""
+        return self.look(film[None])[0][0]
+
+    def look(self, films: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the gate judges by, without the classifier: lung probabilities and contexts.
+
+        float32 (film, size, size) and (film, 448) of films as in `many`, see `build_graph`.
+        """
         with self._lock:
-            probability = self._traced_lungs(tf.constant(film[None, ..., None], tf.float32))
-        return probability.numpy()[0, ..., 0]
+            probability, context = self._traced_lungs(tf.constant(films[..., None], tf.float32))
+        return probability.numpy()[..., 0], context.numpy()
 
     def classify(self, equalised: np.ndarray) -> np.ndarray:
         """COVID scores, float32 (film,), of what the classifier is shown behind the graph's mask.

@@ -58,11 +58,7 @@ class Entry:
 
     def checked_file(self) -> Path:
         """The weights file, after its sha256 was compared. Raises WeightsError."""
-        if not self.file.is_file():
-            raise WeightsError("weights_missing", file=self.file.name)
-        if file_sha256(self.file) != self.sha256:
-            raise WeightsError("weights_differ", file=self.file.name)
-        return self.file
+        return check_file(self.file, self.sha256)
 
 
 def weights_folder() -> Path:
@@ -135,6 +131,15 @@ def gate_sha256(folder: Path | None = None) -> str:
     return hashlib.sha256(gate.encode()).hexdigest()
 
 
+def check_file(file: Path, sha256: str) -> Path:
+    """The file, after its sha256 was compared. Raises WeightsError."""
+    if not file.is_file():
+        raise WeightsError("weights_missing", file=file.name)
+    if file_sha256(file) != sha256:
+        raise WeightsError("weights_differ", file=file.name)
+    return file
+
+
 def file_sha256(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -146,6 +151,9 @@ def main() -> int:
         for name in read_registry()["models"]:
             checked = entry(name)
             print(f"{name}: {checked.checked_file().name}, {checked.parameters:,} parameters, ok")
+        if detector := read_registry()["gate"].get("detector"):
+            check_file(weights_folder() / detector["file"], detector["sha256"])
+            print(f"gate: {detector['file']}, ok")
     except WeightsError as error:
         print(error)
         return 1

@@ -1,12 +1,14 @@
 """Is this a frontal chest radiograph that the models may score?
 
-The verdict rests on the lung mask: a network trained on chest films finds two lungs of plausible
-size, shape and place on such films, and rarely on anything else. What is plausible stands in
-``registry.json`` under ``gate``, set by ``python -m pipeline.release.publish gate`` from
-validation films:
+The verdict rests on the lung mask and on the whole image. A network trained on chest radiographs
+finds two lungs of plausible size, shape and place on them, and rarely on anything else; a slice of
+a chest CT is the exception, so that `pipeline.quality.detector` asks what the image looks like as a
+whole. What is plausible stands in ``registry.json`` under ``gate``, set by
+``python -m pipeline.release.publish gate`` from validation images:
 
 ``limits``: [low, high] of each of `MEASURES`. ``shape``: the usual pair of lungs, see
 `read_shape`. ``ordinary``: mean and inverse covariance of `TOGETHER`, see `distance`.
+``detector``: file and sha256 of the detector; a gate without one judges the mask alone.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -17,7 +19,7 @@ import numpy as np
 from pipeline.io.radiograph import Radiograph
 from pipeline.text.messages import Message
 
-LATERAL = ("LL", "RL", "LATERAL", "LLO", "RLO", "LAT")
+LATERAL = ("LL", "RL", "LATERAL", "LLO", "RLO", "LAT", "OBLIQUE")
 CHEST = ("", "CHEST", "THORAX", "LUNG", "PORT CHEST", "CHEST PORT", "TORAX")
 
 
@@ -62,25 +64,34 @@ class Verdict:
         return not self.reasons
 
 
-def judge(radiograph: Radiograph, probability: np.ndarray, gate: dict) -> Verdict:
-    """Judge one film from its lung probability, float32 (rows, columns) in 0..1.
+def judge(
+    radiograph: Radiograph,
+    probability: np.ndarray,
+    gate: dict,
+    context: np.ndarray | None = None,
+) -> Verdict:
+    """Judge one image from its lung probability, float32 (rows, columns) in 0..1, and its context.
 
-    Each of `MEASURES` outside its limits gives a reason. ``gate``: as above.
+    ``gate``: see `pipeline.quality.detector.read_gate`. ``context``: float32 (n,), the graph's
+    output; without it the mask alone is judged. Each of `MEASURES` outside its limits gives a
+    reason.
     """
     statistics = lung_statistics(radiograph.pixels, probability)
-    measures = measure(statistics, gate)
+    measures = measure(statistics, gate, context)
     reasons = list(_said_by_the_file(radiograph))
     if _outside(measures, gate, "spread"):
         reasons.append(Message("blank"))
         return Verdict(tuple(reasons), statistics)
-    for name, code in REASONS.items():
+    if any(_outside(measures, gate, name) for name in WHOLE):
+        reasons.append(Message(UNLIKE))
+    for name, code in LUNGS.items():
         if _outside(measures, gate, name):
             low, high = gate["limits"][name]
             reasons.append(Message(code, _percents(value=measures[name], low=low, high=high)))
     return Verdict(tuple(reasons), statistics)
 
 
-REASONS = {
+LUNGS = {
     "area": "lung_area",
     "two_largest": "lung_components",
     "symmetry": "lung_symmetry",
@@ -91,6 +102,9 @@ REASONS = {
     "brightness": "lung_brightness",
     "distance": "lung_unusual",
 }
+WHOLE = ("resemblance", "strangeness")  # of the detector, both said as one reason
+UNLIKE = "unlike_chest"
+REASONS = LUNGS | dict.fromkeys(WHOLE, UNLIKE)
 MEASURES = (*REASONS, "spread")
 # What `distance` takes together; the logarithm of a ratio or an amount is the more even.
 TOGETHER = ("area", "symmetry", "entropy", "brightness", "likeness", "proportion")
@@ -100,20 +114,29 @@ FAR = 1e9  # the distance of a film without lungs
 
 
 def _outside(measures: dict, gate: dict, name: str) -> bool:
+    if name not in measures:
+        return False
     low, high = gate["limits"][name]
     return not low <= measures[name] <= high
 
 
 def passes(measures: dict, gate: dict) -> bool:
-    """Whether every measure lies within its limits."""
+    """Whether every measure that was taken lies within its limits."""
     return not any(_outside(measures, gate, name) for name in MEASURES)
 
 
-def measure(statistics: LungStatistics, gate: dict) -> dict[str, float]:
-    """Every number of the statistics, with ``likeness`` and ``distance`` to ordinary films."""
+def measure(
+    statistics: LungStatistics, gate: dict, context: np.ndarray | None = None
+) -> dict[str, float]:
+    """Every number of the statistics, with ``likeness`` and ``distance`` to ordinary films.
+
+    With `WHOLE` where there are a detector and a context, float32 (n,).
+    """
     values = {k: v for k, v in asdict(statistics).items() if k != "shape"}
     values["likeness"] = likeness(statistics.shape, read_shape(gate["shape"]))
     values["distance"] = distance(values, gate["ordinary"]) if statistics.area else FAR
+    if context is not None and "detector" in gate:
+        values |= gate["detector"].measure(context)
     return values
 
 

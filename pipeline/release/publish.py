@@ -3,6 +3,7 @@
     python -m pipeline.release.publish unet --data DIR
     python -m pipeline.release.publish light --data DIR
     python -m pipeline.release.publish gate --data DIR
+    python -m pipeline.release.publish detector --data DIR  the gate's detector alone
     python -m pipeline.release.publish cam --data DIR  every model's default heatmap method
     python -m pipeline.release.publish card            tables of scores, in both READMEs
 
@@ -25,6 +26,7 @@ from tqdm import tqdm
 from pipeline.data.negatives import FOLDER as PICTURES
 from pipeline.data.split import films_of
 from pipeline.evaluation.decisions import decide
+from pipeline.evaluation.detector import fit, gather, may_fit
 from pipeline.evaluation.gate import choosing_half, find_statistics, read_film
 from pipeline.evaluation.heatmaps import judge_heatmaps, rank_methods
 from pipeline.explain.gradcam import methods_for, raw_map
@@ -39,6 +41,7 @@ from pipeline.training.fit import predictor_of
 from pipeline.training.recipe import RECIPES, load_recipe
 from pipeline.training.tasks import ClassificationTask
 
+DETECTOR = "gate.npz"
 CNN1_LABELS = ("COVID", "Normal", "Pneumonia")
 
 
@@ -47,6 +50,7 @@ def release(name: str, run: Path, data: Path) -> None:
     folder = registry.weights_folder()
     description = _read(folder)
     recipe = json.loads((run / "recipe.json").read_text())
+    recipe["init"] = recipe["init"] and Path(recipe["init"]).name
     history = json.loads((run / "history.json").read_text())
     file = folder / f"{name}.weights.h5"
     folder.mkdir(exist_ok=True)
@@ -112,6 +116,20 @@ def fit_gate(data: Path, pictures: Path) -> None:
         outside += find_statistics((picture.pixels for picture in choosing), predictor)
     description["gate"] = set_gate(inside, outside)
     _write(folder, description)
+    fit_detector(data, pictures)
+
+
+def fit_detector(data: Path, pictures: Path) -> None:
+    """Set the gate's detector and its limits, see `pipeline.evaluation.detector`."""
+    folder = registry.weights_folder()
+    description = _read(folder)
+    examples = gather(data, pictures)
+    detector, limits = fit(examples, may_fit(examples, pictures))
+    detector.save(folder / DETECTOR)
+    sha256 = registry.file_sha256(folder / DETECTOR)
+    description["gate"]["detector"] = {"file": DETECTOR, "sha256": sha256}
+    description["gate"]["limits"] |= limits
+    _write(folder, description)
 
 
 def _scales(name: str, data: Path) -> dict[str, float]:
@@ -151,7 +169,7 @@ def _write(folder: Path, description: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["unet", *ARCHITECTURES, "gate", "cam", "card"])
+    parser.add_argument("what", choices=["unet", *ARCHITECTURES, "gate", "detector", "cam", "card"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path)
     parser.add_argument("--model", action="append", help="for cam: not every model, but this one")
@@ -163,6 +181,8 @@ if __name__ == "__main__":
         parser.error("--data is needed")
     elif arguments.what == "gate":
         fit_gate(arguments.data, arguments.pictures)
+    elif arguments.what == "detector":
+        fit_detector(arguments.data, arguments.pictures)
     elif arguments.what == "cam":
         choose_cam(arguments.data, arguments.model)
     else:

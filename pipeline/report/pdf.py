@@ -3,12 +3,15 @@
 The page names no patient and no file unless the reader typed a name.
 """
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+from fontTools.ttLib import TTFont
 from fpdf import FPDF
 from fpdf.fonts import FontFace
 from PIL import Image
@@ -21,6 +24,8 @@ from pipeline.report.wording import Wording
 # DejaVu Sans, which matplotlib ships: it has the letters of every European language.
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 STYLES = {"": "DejaVuSans.ttf", "B": "DejaVuSans-Bold.ttf"}
+SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "FEMININE", "MASCULINE", "MICRO")
+NO_LETTER = "\u25a1"
 MARGIN, FOOT = 14, 12  # mm
 PICTURE_SIDE = 768  # pixels; about 300 per inch at the size they are printed in
 IDENTITY_LENGTH = 120
@@ -47,7 +52,7 @@ def case_pdf(
     Raises ValueError for answers of several films and for an identity that is too long.
     """
     check_same_film(diagnoses)
-    identity = " ".join(identity.split())
+    identity = one_line(identity)
     if len(identity) > IDENTITY_LENGTH:
         raise ValueError(
             f"the identity has {len(identity)} characters, at most {IDENTITY_LENGTH} have a place "
@@ -69,6 +74,28 @@ def case_pdf(
     raise ValueError(
         f"{len(diagnoses)} answers do not fit on one page: print one or two at a time."
     )
+
+
+def one_line(identity: str) -> str:
+    """What the reader typed as it is printed: composed letters, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", identity).split())
+
+
+@cache
+def _letters() -> frozenset[str]:
+    """What the page's font can write: signs, and letters of scripts that need no shaping."""
+    with TTFont(FONTS / STYLES[""]) as font:
+        drawn = map(chr, font.getBestCmap())
+        return frozenset(c for c in drawn if not c.isalpha() or _script(c) in SCRIPTS)
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").split(" ")[0]
+
+
+def writable(text: str) -> str:
+    """The text, with `NO_LETTER` for each character that the page's font cannot write."""
+    return "".join(c if c in _letters() else NO_LETTER for c in text)
 
 
 class _Page(FPDF):
@@ -113,7 +140,9 @@ class _Page(FPDF):
         if synthetic:
             self._write(self.words.synthetic(), self.size + 1, "B")
         if identity:
-            self._write(self.words.identity(identity), self.size + 1)
+            self._write(self.words.identity(writable(identity)), self.size + 1)
+            if writable(identity) != identity:
+                self._write(self.words.not_writable(), self.size, "B", RED)
         self.ln(1.5)
 
     def pictures(self, diagnoses: Sequence[Diagnosis]) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pipeline import __version__
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.operating_point import operating_point
-from pipeline.report.provenance import check_same_film, origin
+from pipeline.report.provenance import check_same_film
 
 
 def case_record(diagnoses: Sequence[Diagnosis], *, when: datetime, synthetic: bool = False) -> dict:
@@ -18,15 +18,15 @@ def case_record(diagnoses: Sequence[Diagnosis], *, when: datetime, synthetic: bo
     given. Raises ValueError for answers of several films.
     """
     check_same_film(diagnoses)
-    sha256, repairs = origin(diagnoses[0])
     film = diagnoses[0].radiograph
     return {
         "use": "not for diagnostic use",
         "created": when.isoformat(timespec="seconds"),
         "version": __version__,
         "film": {
-            "sha256": sha256,
-            "repairs": list(repairs),
+            "sha256": film.sha256,
+            "repairs": list(film.repairs),
+            "notes": [note.sentence() for note in film.notes],
             "synthetic": synthetic,
             "format": film.format,
             "rows": film.shape[0],

@@ -8,7 +8,6 @@ from pipeline.explain.gradcam import METHOD_NAMES
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.models.triage import LIKELY, UNCERTAIN, UNLIKELY, TriageLimits
 from pipeline.report.operating_point import operating_point
-from pipeline.report.provenance import origin
 from pipeline.text.formatting import date_and_time, number, percent, sentence
 
 
@@ -61,6 +60,13 @@ class Wording:
     def identity(self, typed: str) -> str:
         _ = self.translate
         return _("Patient label as typed: {identity}").format(identity=typed)
+
+    def not_writable(self) -> str:
+        _ = self.translate
+        return _(
+            "The identity has letters that this page cannot print (□ stands for each; it prints "
+            "Latin, Greek and Cyrillic): write it by hand."
+        )
 
     def model(self, name: str) -> str:
         _ = self.translate
@@ -170,16 +176,20 @@ class Wording:
         """Labels and values of what was read, with what, and when."""
         _ = self.translate
         first = diagnoses[0]
-        sha256, repairs = origin(first)
+        film = first.radiograph
         rows = [
             (_("Date and time"), date_and_time(when, self.language)),
             (_("Version"), f"Pulmoscope {first.version}"),
             (_("Image"), self._film(first)),
-            (_("sha256 of the file"), sha256),
+            (_("sha256 of the file"), film.sha256),
             (_("sha256 of the weights, U-Net"), first.unet_sha256),
         ]
-        if repairs:
-            rows.insert(3, (_("Corrections"), ", ".join(self._repair(code) for code in repairs)))
+        if film.repairs:
+            corrections = ", ".join(self._repair(code) for code in film.repairs)
+            rows.insert(3, (_("Corrections"), corrections))
+        notes = [sentence(note, self.translate, self.language) for note in film.notes]
+        if notes:
+            rows.insert(3, (_("Remark"), " ".join(notes)))
         for diagnosis in diagnoses:
             label = _("sha256 of the weights, {model}").format(model=self.model(diagnosis.model))
             rows.append((label, diagnosis.weights_sha256))
@@ -197,4 +207,6 @@ class Wording:
         _ = self.translate
         if code == "inverted":
             return _("inverted before reading")
+        if code == "mirrored":
+            return _("mirrored before reading")
         return _("rotated before reading")

@@ -125,7 +125,7 @@ def test_agreement_is_judged_at_the_chosen_operating_point(page):
     choose(page, "clear")
     page.button(key="ask_xception").click().run()
     case = cases.Case("film", "synthetic", cases.example("clear").radiograph)
-    said = page.session_state["cases"][case.radiograph.sha256].answers
+    said = page.session_state["cases"][case.radiograph.key].answers
     for point in ("screening", "confirming"):
         page.selectbox(key="point").set_value(point).run()
         points = {name: registry.entry(name).operating_points[point] for name in said}

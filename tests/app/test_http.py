@@ -1,5 +1,6 @@
 """The HTTP interface: the same answers, the same sentences, the same queue."""
 
+import gzip
 import hashlib
 import tempfile
 import threading
@@ -55,7 +56,27 @@ def test_a_threshold_of_ones_own(client, clear_png):
     said = client.post("/diagnose?threshold=0", content=clear_png).json()
     assert said["threshold"] == 0
     assert said["positive"] is True
-    assert client.post("/diagnose?threshold=2", content=clear_png).status_code == 422
+
+
+@pytest.mark.parametrize("query", ["threshold=2", "threshold=high"])
+def test_a_query_that_makes_no_sense_is_a_sentence(client, clear_png, query):
+    answer = client.post(f"/diagnose?{query}", content=clear_png)
+    assert answer.status_code == 422
+    assert answer.json()["reasons"] == ["query_invalid"]
+    assert answer.json()["sentences"][0].startswith("The value of threshold in the query")
+
+
+def test_forms_and_packed_bodies_are_refused_in_words(client, clear_png):
+    for options in (
+        {"files": {"film": clear_png}},
+        {"content": gzip.compress(clear_png), "headers": {"Content-Encoding": "gzip"}},
+    ):
+        answer = client.post("/diagnose", **options)
+        assert answer.status_code == 415
+        assert answer.json()["reasons"] == ["body_kind"]
+        assert "send its bytes alone" in answer.json()["sentences"][0]
+    curls = {"Content-Type": "application/x-www-form-urlencoded"}  # of --data-binary
+    assert client.post("/diagnose", content=clear_png, headers=curls).status_code == 200
 
 
 def test_a_withheld_score_says_why(client, films):

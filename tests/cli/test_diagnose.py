@@ -1,17 +1,21 @@
 """The command line is a contract: fields, pictures, exit status."""
 
+import errno
 import hashlib
 import json
+import os
 
 import cv2
 import numpy as np
 import pytest
 
+from pipeline.cli import diagnose as command
 from pipeline.cli.main import main
 from pipeline.data.database import read_database
 from pipeline.data.split import read_split
 from pipeline.evaluation.evaluate import evaluate
 from tests.drawn import make_database
+from tests.fuzz.hostile.seeds import dataset, written
 
 FIELDS = {
     "file",
@@ -107,6 +111,84 @@ def test_files_of_one_name_do_not_overwrite_each_other(folder, films, capsys):
     out = folder / "both"
     run_json(capsys, folder / "clear.png", other / "clear.png", "--out", out)
     assert len(list(out.glob("*.mask.png"))) == 2
+
+
+def results(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_nothing_is_overwritten(tmp_path, films, capsys):
+    """A source that is called like a result, and the results of an earlier run."""
+    cv2.imwrite(str(tmp_path / "film.png"), films["clear"][0])
+    cv2.imwrite(str(tmp_path / "film.mask.png"), films["rotated"][0])
+    before = results(tmp_path)
+    paths = [tmp_path / "film.png", tmp_path / "film.mask.png"]
+    _, (first, second) = run_json(capsys, *paths, "--out", tmp_path)
+    assert (first["stem"], second["stem"]) == ("film-2", "film.mask")
+    after = results(tmp_path)
+    assert before.items() <= after.items()
+    _, (again, _) = run_json(capsys, *paths, "--out", tmp_path)
+    assert again["stem"] == "film-3"
+    assert after.items() <= results(tmp_path).items()
+
+
+def test_a_file_that_cannot_be_written_stops_nothing(folder, capsys):
+    long = folder / f"{'é' * 124}.png"
+    long.write_bytes((folder / "clear.png").read_bytes())
+    out = folder / "out"
+    status, (first, second) = run_json(capsys, long, folder / "clear.png", "--out", out)
+    assert (status, second["stem"]) == (0, "clear")
+    assert first["stem"] == "é" * 100
+    assert (out / f"{first['stem']}.heatmap.npy").exists()
+
+
+def test_a_full_disk_is_a_sentence_and_an_error(folder, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(command, "_write_pictures", full)
+    status, (record,) = run_json(capsys, folder / "clear.png", "--out", folder / "out")
+    assert (status, record["status"], record["stem"]) == (1, "ok", None)
+    assert "could not be written (No space left on device)" in record["notes"][0]
+
+
+def test_pipes_devices_and_folders_are_refused_at_once(folder, capsys):
+    os.mkfifo(folder / "pipe.dcm")
+    status, records = run_json(capsys, folder / "pipe.dcm", "/dev/zero", folder)
+    assert status == 1
+    assert [record["reasons"] for record in records] == [["no_file"]] * 3
+
+
+def test_one_line_per_file_whatever_its_name(folder, capsys):
+    odd = folder / "a\nb\x1b[2J\udcff.png"
+    odd.write_text("no picture")
+    main(["diagnose", str(odd), str(folder / "inverted.png")])
+    first, second = capsys.readouterr().out.splitlines()
+    assert "a\\nb\\x1b[2J\\udcff.png: This is not an image" in first
+    assert "no score." in second
+    _, (record,) = run_json(capsys, odd)
+    assert record["file"] == str(odd)
+
+
+def test_pictures_lie_over_the_stored_pixels(folder, films, capsys):
+    """A mirrored DICOM file: what is written is mirrored as the file is; the JSON says so."""
+    film = films["clear"][0].astype(np.uint16)
+    tags = {"WindowCenter": "128", "WindowWidth": "256"}
+    usual = written(dataset(film, 8, **tags, PatientOrientation=["L", "F"]))
+    mirrored = written(
+        dataset(np.ascontiguousarray(film[:, ::-1]), 8, **tags, PatientOrientation=["R", "F"])
+    )
+    (folder / "usual.dcm").write_bytes(usual)
+    (folder / "mirrored.dcm").write_bytes(mirrored)
+    names, out = ("usual.dcm", "mirrored.dcm"), folder / "out"
+    _, (one, other) = run_json(capsys, *(folder / name for name in names), "--out", out)
+    assert (one["repairs"], other["repairs"]) == ([], ["mirrored"])
+    assert "mirrored or turned" in other["notes"][0]
+    assert other["covid_probability"] == pytest.approx(one["covid_probability"], abs=1e-5)
+    masks = [cv2.imread(str(out / f"{n[:-4]}.mask.png"), cv2.IMREAD_UNCHANGED) for n in names]
+    np.testing.assert_array_equal(masks[1], masks[0][:, ::-1])
+    heatmaps = [np.load(out / f"{n[:-4]}.heatmap.npy") for n in names]
+    np.testing.assert_allclose(heatmaps[1], heatmaps[0][:, ::-1], atol=1e-5)
 
 
 def test_unknown_weights_are_a_sentence(folder, capsys, monkeypatch):

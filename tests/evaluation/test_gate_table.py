@@ -16,6 +16,7 @@ from pipeline.cli.main import main
 from pipeline.data import negatives
 from pipeline.data.database import read_database
 from pipeline.data.drawn_pictures import GROUPS, PER_GROUP, draw_pictures, turned_films
+from pipeline.data.gate_examples import deal
 from pipeline.data.negatives import Picture, Source, collect, fetch, read_pictures
 from pipeline.evaluation import gate
 from pipeline.models import registry
@@ -29,14 +30,14 @@ def picture(kind: str, group: str) -> Picture:
 
 def test_no_group_is_on_both_sides_and_half_or_more_is_measured():
     pictures = draw_pictures() + [picture("CT", g) for g in "aaaaabbc"] + [picture("MR", "a")]
-    choosing, measuring = gate.deal(pictures)
+    choosing, measuring = deal(pictures)
     assert len(choosing) + len(measuring) == len(pictures)
     sides = [{(p.kind, p.group) for p in half} for half in (choosing, measuring)]
     assert not sides[0] & sides[1]
     for kind in {p.kind for p in pictures}:
         counts = [sum(p.kind == kind for p in half) for half in (choosing, measuring)]
         assert counts[0] <= counts[1]
-    assert [p.group for p in choosing] == [p.group for p in gate.deal(pictures)[0]]
+    assert [p.group for p in choosing] == [p.group for p in deal(pictures)[0]]
 
 
 def test_drawn_pictures_are_seeded_and_in_range():
@@ -134,15 +135,15 @@ def test_remembering_asks_once_for_a_film_and_its_turns(films):
     class Finder:
         gate = None
 
-        def find_lungs(self, film):
+        def look(self, films):
             asked["films"] += 1
-            return film
+            return films, films
 
     remembering = gate._Remembering(Finder())
     film = cv2.resize(films["clear"][0], (64, 64)).astype(np.float32)
     for _ in range(3):
         for turns in range(4):
-            remembering.find_lungs(np.ascontiguousarray(np.rot90(film, turns)))
+            remembering.look(np.rot90(film, turns)[None].copy())
     assert asked["films"] == 4
 
 

@@ -123,6 +123,8 @@ def _check(radiograph) -> None:
     assert min(pixels.shape) >= MIN_SIDE and pixels.size <= MAX_MEGAPIXELS * 1_000_000, "size"
     assert pixels.min() >= 0 and pixels.max() <= 255, "pixels outside 0..255, or undefined"
     assert 1 <= radiograph.bits <= 32, f"{radiograph.bits} bits"
+    for note in radiograph.notes:
+        assert note.sentence().isprintable(), f"unfit to be shown: {note.sentence()[:90]!r}"
     for text in (radiograph.format, radiograph.projection, radiograph.body_part):
         assert len(text) <= 16 and text.isprintable(), f"unfit to be shown: {text[:40]!r}"
 

@@ -139,6 +139,47 @@ def test_numbers_of_files_and_records_are_limited():
     assert refusal(lambda: files_in(folders)) == "archive_records"
 
 
+def record(local: bytes, central: bytes, local_flags: int, central_flags: int) -> bytes:
+    """An archive of one stored file whose two headers name it as they like."""
+    body = b"film"
+    common = struct.pack("<HHH", 0, 0, 33) + struct.pack("<III", zlib.crc32(body), 4, 4)
+    head = struct.pack("<IHH", 0x04034B50, 20, local_flags) + common
+    head += struct.pack("<HH", len(local), 0) + local + body
+    entry = struct.pack("<IHHH", 0x02014B50, 0x0314, 20, central_flags) + common
+    entry += struct.pack("<HHHHHII", len(central), 0, 0, 0, 0, 0, 0) + central
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(entry), len(head), 0)
+    return head + entry + end
+
+
+NAME = "Röntgen.png".encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (record(NAME, NAME, 0, 0), "Röntgen.png"),  # macOS sets no flag
+        (record(NAME, NAME, 0, 0x800), "Röntgen.png"),
+        (record(NAME, NAME, 0x800, 0), "Röntgen.png"),
+        (record(NAME, NAME, 0x800, 0x800), "Röntgen.png"),
+        (record(b"R\x94ntgen.png", b"R\x94ntgen.png", 0, 0), "Röntgen.png"),
+        (record(b"\xffntgen.png", b"\xffntgen.png", 0x800, 0x800), "\u00a0ntgen.png"),
+        (record(b"a\\b.png", b"a/b.png", 0, 0), "a/b.png"),
+        (record(NAME, "Röntgen.png".encode("cp437"), 0, 0), "Röntgen.png"),
+    ],
+)
+def test_names_in_any_encoding_with_any_flag(data, name):
+    (source,) = files_in(data)
+    assert (source.name, source.read()) == (name, b"film")
+
+
+def test_one_bad_name_spoils_nothing_else():
+    good = pack({"a.png": b"one", "b.png": b"two"})
+    bad = good.replace(b"b.png", b"\xfe.png")
+    start = bad.rindex(zipfile.stringCentralDir)
+    bad = bad[: start + 9] + bytes([bad[start + 9] | 0x8]) + bad[start + 10 :]
+    assert [source.read() for source in files_in(bad)] == [b"one", b"two"]
+
+
 @pytest.mark.parametrize("data", [pack({}), pack({"folder/": b"", ".hidden": b""})])
 def test_an_archive_without_files_says_so(data):
     assert refusal(lambda: files_in(data)) == "archive_empty"

@@ -11,16 +11,20 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLSLossless,
     RLELossless,
 )
 
+from pipeline.io.orientation import BY_ORIENTATION, as_stored, repaired
 from pipeline.io.radiograph import UnreadableRadiograph, read_radiograph
-from tests.fuzz.hostile.seeds import dataset, written
+from tests.fuzz.hostile import dicoms, seeds
+from tests.fuzz.hostile.seeds import dataset, encapsulated, written
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +106,31 @@ def test_white_is_zero_tiff(film):
     np.testing.assert_allclose(read_radiograph(stored).pixels, deep / 257, atol=0.01)
 
 
-def test_first_page_of_a_tiff(film):
-    other = Image.fromarray(255 - film)
-    data = saved(Image.fromarray(film), "TIFF", save_all=True, append_images=[other])
-    np.testing.assert_array_equal(read_radiograph(data).pixels, film)
+def tiff_of_pages(*pages: np.ndarray, reduced: tuple[int, ...] = ()) -> bytes:
+    """A TIFF of these pages; those whose numbers are ``reduced`` say that they are copies."""
+    images = [Image.fromarray(page) for page in pages]
+    for number, image in enumerate(images):
+        image.encoderinfo = {"tiffinfo": {254: int(number in reduced)}}
+    buffer = io.BytesIO()
+    first = {"tiffinfo": images[0].encoderinfo["tiffinfo"]}
+    images[0].save(buffer, "TIFF", save_all=True, append_images=images[1:], **first)
+    return buffer.getvalue()
+
+
+def test_first_page_of_a_tiff_and_what_is_said_of_the_others(film):
+    radiograph = read_radiograph(tiff_of_pages(film, 255 - film))
+    np.testing.assert_array_equal(radiograph.pixels, film)
+    assert [note.code for note in radiograph.notes] == ["pages"]
+    assert "2 pages" in radiograph.notes[0].sentence()
+
+
+def test_the_whole_page_of_a_tiff_and_not_its_thumbnail(film):
+    """Baseline TIFF allows any order (TIFF 6.0, NewSubfileType)."""
+    small = np.ascontiguousarray(film[::4, ::4])
+    for pages, reduced in [((small, film), (0,)), ((film, small), (1,)), ((small, film), (0, 1))]:
+        radiograph = read_radiograph(tiff_of_pages(*pages, reduced=reduced))
+        np.testing.assert_array_equal(radiograph.pixels, film)
+        assert radiograph.notes == ()
 
 
 def test_exif_orientation(film):
@@ -119,6 +144,75 @@ def test_exif_orientation(film):
 def test_tinted_film_is_grey(film):
     tint = np.stack([film * 0.8, film * 0.9, film * 1.0], -1).astype(np.uint8)
     read_radiograph(saved(Image.fromarray(tint), "PNG"))
+
+
+def deep_png(pixels: np.ndarray, colour: int) -> bytes:
+    """A PNG of 16 bits, (rows, columns, channels)."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, colour, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("colour", [2, 4, 6])
+def test_sixteen_bits_in_colour_are_as_bright_as_in_grey(film, colour):
+    """12 bits in a file of 16; RGB, grey with alpha, RGB with alpha."""
+    deep = film.astype(np.uint16) * 16
+    channels = [deep] * (1 if colour == 4 else 3)
+    if colour > 2:
+        channels.append(np.full_like(deep, 65535))
+    grey = read_radiograph(cv2.imencode(".png", deep)[1].tobytes())
+    radiograph = read_radiograph(deep_png(np.dstack(channels), colour))
+    np.testing.assert_allclose(radiograph.pixels, grey.pixels, atol=0.01)
+    assert radiograph.bits == grey.bits == 12
+
+
+def test_what_is_transparent_is_black_in_sixteen_bits(film):
+    alpha = np.full(film.shape, 65535, np.uint16)
+    alpha[:100] = 0
+    pixels = read_radiograph(deep_png(np.dstack([film.astype(np.uint16) * 257, alpha]), 4)).pixels
+    assert pixels[:100].max() == 0
+    np.testing.assert_allclose(pixels[100:], film[100:], atol=0.01)
+
+
+def test_sixteen_bit_colour_tiff(film):
+    deep = np.dstack([film.astype(np.uint16) * 16] * 3)
+    radiograph = read_radiograph(cv2.imencode(".tiff", deep)[1].tobytes())
+    np.testing.assert_allclose(radiograph.pixels, film * (255 * 16 / 4095), atol=0.01)
+
+
+def with_marker(film: np.ndarray, level: int) -> np.ndarray:
+    """A letter burnt in at the upper left, as high as a tenth of the film, and a defect pixel."""
+    marked = film.copy()
+    marked[20:70, 20:30] = marked[20:30, 30:60] = marked[60:70, 30:60] = level
+    marked[-5, -5] = level
+    return marked
+
+
+@pytest.mark.parametrize("kind", ["PNG", "DICOM"])
+def test_a_marker_or_a_defect_pixel_sets_no_scale(film, kind):
+    deep = film.astype(np.uint16) * 16
+
+    def read(pixels: np.ndarray) -> np.ndarray:
+        if kind == "PNG":
+            return read_radiograph(cv2.imencode(".png", pixels)[1].tobytes()).pixels
+        return read_radiograph(written(dataset(pixels, 16))).pixels
+
+    plain, marked = read(deep), read(with_marker(deep, 65535))
+    np.testing.assert_allclose(marked[100:-10], plain[100:-10], atol=2)
+    assert marked[25, 25] == marked[-5, -5] == 255
+
+
+def test_what_is_bright_and_large_is_no_marker(film):
+    """A third of the image at full scale counts, and so does a bright half of a range."""
+    deep = film.astype(np.uint16) * 16
+    deep[:, :200] = 65535
+    assert read_radiograph(cv2.imencode(".png", deep)[1].tobytes()).bits == 16
 
 
 # -- refusals ---------------------------------------------------------------------------------
@@ -141,6 +235,50 @@ def test_colour_photograph_is_refused():
     photo = cv2.resize(patches, (400, 400), interpolation=cv2.INTER_CUBIC)
     assert refusal(saved(Image.fromarray(photo), "PNG")) == "colour"
     assert refusal(saved(Image.fromarray(photo), "JPEG")) == "colour"
+
+
+def jpeg_with(film: np.ndarray, segment: bytes) -> bytes:
+    data = saved(Image.fromarray(film), "JPEG", quality=95)
+    return data[:2] + segment + data[2:]
+
+
+def test_what_lies_within_a_segment_is_no_scan_and_no_profile(film):
+    """FF DA, and the names of chunks, occur in profiles, comments and thumbnails."""
+    for text in (b"\xff\xda" * 500, b"Exif\0\0" * 200, b"\xff\xd9\xff\xd8" * 99):
+        segment = b"\xff\xe2" + struct.pack(">H", len(text) + 2) + text
+        assert read_radiograph(jpeg_with(film, segment)).shape == film.shape
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "iCCP" * 99)
+    data = saved(Image.fromarray(film), "PNG", pnginfo=info)
+    np.testing.assert_array_equal(read_radiograph(data).pixels, film)
+
+
+def tiff_of_kind(bits: int, form: int, photometric: int, order: str = "<") -> bytes:
+    """A plain TIFF of 80 x 90 pixels that Pillow does not know."""
+    pixels = bytes(80 * 90 * bits // 8)
+    tags = [(256, 4, 90), (257, 4, 80), (258, 3, bits), (259, 3, 1), (262, 3, photometric)]
+    tags += [(273, 4, 134), (277, 3, 1), (278, 4, 80), (279, 4, len(pixels)), (339, 3, form)]
+    data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "LH", 8, len(tags))
+    for tag, kind, value in tags:
+        shown = value << 16 if order == ">" and kind == 3 else value
+        data += struct.pack(order + "HHLL", tag, kind, 1, shown)
+    return data + bytes(4) + pixels
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (tiff_of_kind(64, 3, 1), "TIFF, 64 bits float, photometric 1"),
+        (tiff_of_kind(16, 1, 0, ">"), "TIFF, 16 bits, photometric 0"),
+        (b"\xff\xd8\xff\xc1\0\x0b\x0c\0\x50\0\x50\1\1\x11\0\xff\xd9", "JPEG, 12 bits"),
+        (b"\xff\xd8\xff\xf7\0\x0b\x08\0\x50\0\x50\1\1\x11\0\xff\xd9", "JPEG-LS, 8 bits"),
+    ],
+)
+def test_a_kind_that_is_not_read_is_named(data, named):
+    with pytest.raises(UnreadableRadiograph, match="save it again as a grey PNG") as caught:
+        read_radiograph(data)
+    assert caught.value.message.code == "picture_kind"
+    assert named in str(caught.value)
 
 
 def png_claiming(width: int, height: int) -> bytes:
@@ -218,7 +356,7 @@ def test_modality_lut_comes_before_the_window(ramp):
 
 def test_voi_lut(ramp):
     lut = pydicom.Dataset()
-    lut.LUTDescriptor = [4096, 0, 16]
+    lut.LUTDescriptor = [4096, 0, 12]
     lut.LUTData = (np.arange(4096) ** 2 // 4095).astype("<u2").tobytes()
     lut["LUTData"].VR = "OW"
     pixels = read_radiograph(written(dataset(ramp, VOILUTSequence=[lut]))).pixels
@@ -264,7 +402,8 @@ def test_projection_and_body_part_are_kept_identity_is_not(ramp):
     [
         ("modality", {"Modality": "CT"}),
         ("modality", {"Modality": ""}),
-        ("photometric", {"PhotometricInterpretation": "RGB"}),
+        ("photometric", {"PhotometricInterpretation": "PALETTE COLOR"}),
+        ("dicom_damaged", {"PhotometricInterpretation": "RGB"}),
         ("photometric", {"PhotometricInterpretation": "MONOCHROME3"}),
         ("multi_frame", {"NumberOfFrames": 3}),
         ("too_small", {"Rows": 32}),
@@ -274,6 +413,239 @@ def test_projection_and_body_part_are_kept_identity_is_not(ramp):
 )
 def test_refused_dicom(ramp, code, tags):
     assert refusal(written(dataset(ramp, **tags))) == code
+
+
+# -- DICOM: what is optional, and odd ----------------------------------------------------------
+
+
+def with_element(data: bytes, tag: int, vr: bytes, value: bytes) -> bytes:
+    """The file with one element put in or replaced, whatever its value is."""
+    preamble, meta, elements = dicoms.dicom_parts(data)
+    return dicoms.dicom_of(
+        preamble, meta, dicoms.with_element(elements, dicoms.valued(tag, vr, value))
+    )
+
+
+WINDOW = {"WindowCenter": "2048", "WindowWidth": "4096"}
+OPTIONAL = {
+    "VOI LUT Function": (0x00281056, b"CS"),
+    "Rescale Slope": (0x00281053, b"DS"),
+    "Rescale Intercept": (0x00281052, b"DS"),
+    "Pixel Padding Value": (0x00280120, b"US"),
+    "Pixel Padding Range Limit": (0x00280121, b"US"),
+    "Presentation LUT Shape": (0x20500020, b"CS"),
+    "Patient Orientation": (0x00200020, b"CS"),
+    "View Position": (0x00185101, b"CS"),
+    "Body Part Examined": (0x00180015, b"CS"),
+    "Number of Frames": (0x00280008, b"IS"),
+    "Planar Configuration": (0x00280006, b"US"),
+    "Pixel Intensity Relationship Sign": (0x00281041, b"SS"),
+    "Specific Character Set": (0x00080005, b"CS"),
+    "Modality LUT Sequence": (0x00283000, b"SQ"),
+    "VOI LUT Sequence": (0x00283010, b"SQ"),
+    "View Code Sequence": (0x00540220, b"SQ"),
+    "High Bit": (0x00280102, b"US"),
+    "Pixel Representation": (0x00280103, b"US"),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_empty_value_counts_as_absent(ramp, name):
+    plain = written(dataset(ramp, **WINDOW))
+    expected = read_radiograph(plain).pixels
+    empty = with_element(plain, *OPTIONAL[name], b"")
+    np.testing.assert_array_equal(read_radiograph(empty).pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value"),
+    [
+        (0x00281056, b"CS", b"CURVE "),
+        (0x00281053, b"DS", b"0 "),
+        (0x00281053, b"DS", b"one "),
+        (0x00281053, b"DS", b"1e999 "),
+        (0x00281052, b"DS", b"NaN "),
+        (0x00280008, b"IS", b"one "),
+        (0x00080005, b"UN", b"ISO_IR 100"),
+        (0x00080005, b"CS", b"LATIN 1 "),
+        (0x00080005, b"LO", b"ISO_IR 192"),
+        (0x00283000, b"SQ", b"\xfe\xff\x00\xe0\0\0\0\0"),
+        (0x00283010, b"SQ", b"\xfe\xff\x00\xe0\xff\xff\0\0"),
+        (0x00540220, b"UN", b"nothing "),
+    ],
+)
+def test_a_value_that_makes_no_sense_counts_as_absent(ramp, tag, vr, value):
+    plain = written(dataset(ramp, **WINDOW))
+    odd = with_element(plain, tag, vr, value)
+    np.testing.assert_array_equal(read_radiograph(odd).pixels, read_radiograph(plain).pixels)
+
+
+@pytest.mark.parametrize(
+    ("centre", "width"),
+    [("0", "0"), ("2048", "-5"), ("", ""), ("9", "NaN"), ("-9999", "2"), ("9", "99999")],
+)
+def test_a_window_that_shows_nothing_counts_as_absent(ramp, centre, width):
+    plain = read_radiograph(written(dataset(ramp))).pixels
+    data = with_element(written(dataset(ramp)), 0x00281050, b"DS", centre.encode())
+    data = with_element(data, 0x00281051, b"DS", width.encode())
+    np.testing.assert_array_equal(read_radiograph(data).pixels, plain)
+
+
+def test_a_window_is_kept_as_it_is(ramp):
+    """No second stretch: half the range stays half as bright."""
+    half = (ramp // 2).astype(np.uint16)
+    pixels = read_radiograph(written(dataset(half, **WINDOW))).pixels
+    np.testing.assert_allclose(pixels, half * (255 / 4095), atol=0.1)
+
+
+def test_a_negative_slope_inverts_nothing_else(ramp):
+    levels = (ramp >> 4).astype(np.uint8)
+    tags = {"RescaleSlope": "-10", "RescaleIntercept": "3000"}
+    tags |= {"WindowCenter": "1725", "WindowWidth": "2550"}
+    pixels = read_radiograph(written(dataset(levels, 8, **tags))).pixels
+    np.testing.assert_allclose(pixels, 255.0 - levels, atol=0.2)
+
+
+@pytest.mark.parametrize(("bits", "high"), [(10, 11), (10, 15), (12, 15), (9, 12)])
+@pytest.mark.parametrize("syntax", [None, RLELossless])
+def test_bits_that_are_stored_higher_up(ramp, bits, high, syntax):
+    """PS3.5 8.1.1; what lies above and below may be anything, as overlays once were."""
+    levels = (ramp >> (12 - bits)).astype(np.uint16)
+    shift = high + 1 - bits
+    cells = (levels << shift) | np.uint16(2**shift - 1)
+    cells |= np.uint16((0xFFFF << (high + 1)) & 0xFFFF)
+    made = dataset(cells, bits, HighBit=high, WindowCenter=str(2 ** (bits - 1)))
+    made.WindowWidth = str(2**bits)
+    if syntax:
+        made.compress(syntax, generate_instance_uid=False)
+    pixels = read_radiograph(written(made)).pixels
+    np.testing.assert_allclose(pixels, levels * (255 / (2**bits - 1)), atol=0.2)
+
+
+def test_bits_that_cannot_lie_so_are_refused(ramp):
+    assert refusal(written(dataset(ramp, 12, HighBit=7))) == "stored_bits"
+    assert refusal(written(dataset(ramp, 12, HighBit=16))) == "stored_bits"
+
+
+def test_grey_in_colour_inside_dicom(film):
+    colours = dataset(film[:128, :160], 8, PhotometricInterpretation="RGB", SamplesPerPixel=3)
+    colours.PlanarConfiguration, colours.Modality = 0, "OT"
+    colours.PixelData = np.repeat(film[:128, :160, None], 3, 2).tobytes()
+    radiograph = read_radiograph(written(colours))
+    np.testing.assert_allclose(radiograph.pixels, film[:128, :160], atol=0.01)
+    blocks = np.random.default_rng(0).integers(0, 256, (8, 10, 3), np.uint8)
+    colours.PixelData = blocks.repeat(16, 0).repeat(16, 1).tobytes()
+    assert refusal(written(colours)) == "colour"
+
+
+@pytest.mark.parametrize(
+    ("modality", "body_part", "read"),
+    [("DR", "", True), ("OT", "CHEST PA", True), ("OT", "", False), ("OT", "HAND", False)],
+)
+def test_modalities_that_are_written_for_radiography(ramp, modality, body_part, read):
+    data = written(dataset(ramp, Modality=modality, BodyPartExamined=body_part))
+    if read:
+        assert read_radiograph(data).shape == ramp.shape
+    else:
+        assert refusal(data) == "modality"
+
+
+@pytest.mark.parametrize(
+    ("relationship", "sign", "photometric", "negative"),
+    [
+        ("LOG", 1, "MONOCHROME1", True),
+        ("LOG", -1, "MONOCHROME2", False),
+        ("LOG", 1, "MONOCHROME2", True),
+        ("LIN", 1, "MONOCHROME1", True),
+    ],
+)
+def test_raw_data_are_shown_by_their_relation_to_the_dose(
+    ramp, relationship, sign, photometric, negative
+):
+    tags = {"PresentationIntentType": "FOR PROCESSING", "PhotometricInterpretation": photometric}
+    tags |= {"PixelIntensityRelationship": relationship, "PixelIntensityRelationshipSign": sign}
+    radiograph = read_radiograph(written(dataset(ramp, **tags)))
+    assert [note.code for note in radiograph.notes] == ["for_processing"]
+    row = 255 - radiograph.pixels[0] if negative else radiograph.pixels[0]
+    expected = np.log1p(ramp[0]) / np.log1p(4095) if relationship == "LIN" else ramp[0] / 4095
+    np.testing.assert_allclose(row, expected * 255, atol=0.1)
+
+
+@pytest.mark.parametrize("orientation", BY_ORIENTATION)
+def test_the_usual_display_whatever_the_orientation(film, orientation):
+    """Stored in any of the eight ways, the image comes out as it is usually shown."""
+    usual = film[:300, :200]
+    code = BY_ORIENTATION[orientation]
+    deep = as_stored(usual, code).astype(np.uint16) * 16
+    tags = {"PatientOrientation": list(orientation), "WindowCenter": "2040", "WindowWidth": "4081"}
+    radiograph = read_radiograph(written(dataset(deep, **tags)))
+    assert radiograph.repairs == code
+    assert [note.code for note in radiograph.notes] == ["oriented"] * bool(code)
+    np.testing.assert_allclose(radiograph.pixels, usual, atol=0.1)
+    np.testing.assert_array_equal(as_stored(repaired(usual, code), code), usual)
+
+
+@pytest.mark.parametrize("stated", [["A", "F"], ["", ""], ["LA", "F"], ["R"], ["L", "R"]])
+def test_an_orientation_without_left_and_right_changes_nothing(ramp, stated):
+    assert read_radiograph(written(dataset(ramp, PatientOrientation=stated))).repairs == ()
+
+
+def test_zeros_behind_the_file(ramp):
+    data = written(dataset(ramp, **WINDOW))
+    padded = read_radiograph(data + bytes(512)).pixels
+    np.testing.assert_array_equal(padded, read_radiograph(data).pixels)
+
+
+# -- DICOM: codestreams ------------------------------------------------------------------------
+
+
+def framed(frame: bytes, pixels: np.ndarray, bits: int, syntax: str) -> np.ndarray:
+    tags = {"WindowCenter": str(2 ** (bits - 1)), "WindowWidth": str(2**bits)}
+    return read_radiograph(encapsulated(frame, pixels, bits, syntax, **tags)).pixels
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0", b"\xff", b"\xff\xff", b"\0\0\0"])
+def test_jpeg_ls_with_padding(ramp, tail):
+    made = dataset(ramp)
+    made.compress(JPEGLSLossless, generate_instance_uid=False)
+    frame = get_frame(made.PixelData, 0, number_of_frames=1)
+    frame = frame[: frame.rindex(b"\xff\xd9") + 2]
+    np.testing.assert_allclose(framed(frame + tail, ramp, 12, "jls"), ramp * (255 / 4095), atol=0.1)
+
+
+@pytest.mark.parametrize("columns", [150, 151, 152, 153])
+@pytest.mark.parametrize("boxed", [False, True])
+def test_jpeg2000_of_unknown_length_with_padding_and_in_boxes(columns, boxed):
+    """Psot 0 (ISO/IEC 15444-1 A.4.2), odd lengths, JP2 around it."""
+    levels = seeds.ramp(100, columns)
+    data = saved(Image.fromarray(levels), "JPEG2000", no_jp2=not boxed, irreversible=False)
+    coded = bytearray(data)
+    place = coded.index(b"\xff\x90")
+    coded[place + 6 : place + 10] = bytes(4)
+    np.testing.assert_allclose(framed(bytes(coded), levels, 8, "j2k"), levels, atol=0.01)
+
+
+def test_one_frame_has_no_need_of_an_offset_table(ramp):
+    levels = (ramp >> 4).astype(np.uint8)
+    frame = saved(Image.fromarray(levels), "JPEG", quality=95)
+    made = dataset(levels, 8, "jpeg", WindowCenter="128", WindowWidth="256")
+    middle = len(frame) // 2 // 2 * 2
+    for fragments in ([frame], [frame[:middle], frame[middle:]]):
+        value = bytearray(encapsulate([frame], fragments_per_frame=len(fragments)))
+        value[8:12] = struct.pack("<I", 4)
+        made.PixelData = bytes(value)
+        made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+        assert np.abs(read_radiograph(written(made)).pixels - levels).mean() < 2
+
+
+def test_pixels_that_are_not_compressed_whatever_the_header_says(ramp):
+    made = dataset(ramp, 12, "explicit", **WINDOW)
+    expected = read_radiograph(written(made)).pixels
+    uid = seeds.UIDS["jls"].encode()
+    data = written(made).replace(
+        b"UI\x14\x001.2.840.10008.1.2.1\0", b"UI" + struct.pack("<H", len(uid)) + uid
+    )
+    np.testing.assert_array_equal(read_radiograph(data).pixels, expected)
 
 
 def test_dicom_without_pixels(ramp):

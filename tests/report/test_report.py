@@ -19,8 +19,8 @@ from pipeline.models.triage import TriageLimits
 from pipeline.quality.gate import REASONS, Verdict
 from pipeline.release import measurements
 from pipeline.report import operating_point as points
-from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf
-from pipeline.report.provenance import as_stored, origin
+from pipeline.report.file_name import file_name
+from pipeline.report.pdf import IDENTITY_LENGTH, NO_LETTER, case_pdf
 from pipeline.report.record import case_json, case_record
 from pipeline.text import formatting
 from pipeline.text.messages import Message
@@ -190,6 +190,25 @@ def test_identity_is_what_was_typed(diagnosis):
         case_pdf([diagnosis], str, "en", when=WHEN, identity="x" * 121)
 
 
+@pytest.mark.parametrize("typed", ["山田 太郎 Yamada", "홍길동", "สมชาย", "محمد", "שרה"])
+def test_letters_that_cannot_be_printed_are_said(diagnosis, typed):
+    text = page_text(case_pdf([diagnosis], str, "en", when=WHEN, identity=typed))
+    assert "letters that this page cannot print" in text
+    assert NO_LETTER * 2 in text
+    assert ("Yamada" in typed) == ("Yamada" in text)
+
+
+def test_fonts_are_embedded(diagnosis):
+    """So that the page looks and prints the same everywhere (as PDF/A asks for)."""
+    reader = PdfReader(io.BytesIO(case_pdf([diagnosis], str, "en", when=WHEN, identity="Łukasz")))
+    fonts = reader.pages[0]["/Resources"]["/Font"].values()
+    assert len(fonts) == 3
+    for font in fonts:
+        (descendant,) = font.get_object()["/DescendantFonts"]
+        assert "/FontFile2" in descendant.get_object()["/FontDescriptor"].get_object()
+    assert reader.metadata.title == "Automatic reading of a chest radiograph"
+
+
 def test_a_case_is_one_film(diagnosis):
     other = replace(diagnosis, radiograph=replace(diagnosis.radiograph, sha256="00"), model="b")
     for wrong in ([], [diagnosis, other], [diagnosis, diagnosis]):
@@ -234,29 +253,36 @@ def test_named_and_counted_operating_points(diagnosis, monkeypatch):
 # -- repaired films ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("code", "repair"),
-    [
-        ("turned_left", lambda film: np.rot90(film, -1)),
-        ("turned_right", np.rot90),
-        ("upside_down", lambda film: np.rot90(film, 2)),
-    ],
-)
-def test_a_repair_is_named_and_undone(diagnosis, code, repair):
-    stored = np.arange(12.0).reshape(3, 4)
-    film = replace(diagnosis.radiograph, sha256=f"{'ab' * 32}-inverted-{code}")
+def test_repairs_and_remarks_are_named(diagnosis):
+    film = replace(
+        diagnosis.radiograph,
+        repairs=("inverted", "turned_left", "mirrored"),
+        notes=(Message("pages", {"count": 2}),),
+    )
     repaired = replace(diagnosis, radiograph=film)
-    assert origin(repaired) == ("ab" * 32, ("inverted", code))
-    np.testing.assert_array_equal(as_stored(repair(stored), repaired), stored)
     text = page_text(case_pdf([repaired], str, "en", when=WHEN))
-    assert "inverted before reading, rotated before reading" in text
-    assert "ab" * 32 in text
+    assert "inverted before reading, rotated before reading, mirrored before reading" in text
+    assert "The file has 2 pages: only the first was read." in text
+    assert film.sha256 in text
+    record = case_record([repaired], when=WHEN)["film"]
+    assert record["sha256"] == diagnosis.radiograph.sha256
+    assert record["repairs"] == ["inverted", "turned_left", "mirrored"]
+    assert record["notes"] == ["The file has 2 pages: only the first was read."]
 
 
 @pytest.mark.parametrize("name", cases.EXAMPLES)
-def test_an_example_has_no_repairs(diagnosis, name):
+def test_an_example_has_no_repairs(name):
     film = cases.example(name).radiograph
-    assert origin(replace(diagnosis, radiograph=film)) == (film.sha256, ())
+    assert (film.key, film.repairs, film.notes) == (film.sha256, (), ())
+
+
+def test_a_file_is_called_after_the_radiograph(diagnosis):
+    assert file_name("CASE.dcm", [diagnosis], WHEN, "pdf") == "CASE_light_2026-03-09.pdf"
+    both = [diagnosis, other_model(diagnosis)]
+    assert file_name("a/b.c.PNG", both, WHEN, "json") == "b.c_light+xception_2026-03-09.json"
+    odd = file_name('..\\x<y>"\n' + "é" * 300 + ".tiff", [diagnosis], WHEN, "pdf")
+    assert odd == "x_y___" + "é" * 74 + "_light_2026-03-09.pdf"
+    assert file_name("...", [diagnosis], WHEN, "pdf") == "radiograph_light_2026-03-09.pdf"
 
 
 # -- the record -------------------------------------------------------------------------------

@@ -26,9 +26,10 @@ from pydicom.sr.codedict import codes
 from pipeline.explain.gradcam import METHODS
 from pipeline.explain.overlay import overlay_heatmap, shrink
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.io.orientation import as_stored
 from pipeline.report.dicom.score_report import score_report
-from pipeline.report.dicom.source import NotExportable, read_source
-from pipeline.report.provenance import as_stored, check_same_film, origin
+from pipeline.report.dicom.source import NotExportable, check_identifiers, read_source
+from pipeline.report.provenance import check_same_film
 
 WARNING = "Not for diagnostic use"
 OVERLAY_SIDE = 1024
@@ -69,7 +70,7 @@ def dicom_zip(source: bytes, diagnoses: Sequence[Diagnosis]) -> bytes:
 
 
 def _header(source: bytes, diagnosis: Diagnosis) -> Dataset:
-    read, given = origin(diagnosis)[0], hashlib.sha256(source).hexdigest()
+    read, given = diagnosis.radiograph.sha256, hashlib.sha256(source).hexdigest()
     if read != given:
         raise ValueError(
             f"the diagnosis is of a file with sha256 {read}, these bytes have {given}: pass the "
@@ -77,12 +78,14 @@ def _header(source: bytes, diagnosis: Diagnosis) -> Dataset:
         )
     if diagnosis.radiograph.format != "DICOM":
         raise NotExportable("dicom_only")
-    return read_source(source)
+    header = read_source(source)
+    check_identifiers(header)
+    return header
 
 
 def _objects(header: Dataset, diagnosis: Diagnosis) -> dict[str, Dataset]:
     objects: dict[str, Dataset] = {}
-    lungs = as_stored(diagnosis.lung_mask(), diagnosis) > 0
+    lungs = as_stored(diagnosis.lung_mask(), diagnosis.radiograph.repairs) > 0
     if lungs.any():
         objects["lungs.seg.dcm"] = _segmentation(header, diagnosis, lungs)
     if diagnosis.verdict.may_score:
@@ -174,7 +177,7 @@ class _FlatMap(ParametricMap):
 
 def _parametric_map(header: Dataset, diagnosis: Diagnosis) -> ParametricMap:
     """The raw heatmap, float32, windowed to the fixed scale on which films compare."""
-    heatmap = as_stored(diagnosis.heatmap(), diagnosis)
+    heatmap = as_stored(diagnosis.heatmap(), diagnosis.radiograph.repairs)
     scale = diagnosis.cam_scale[diagnosis.cam]
     by_gradient = diagnosis.cam in METHODS
     kind = "GradientWeightedClassActivation" if by_gradient else "ClassActivation"
@@ -227,10 +230,11 @@ def _overlay(header: Dataset, diagnosis: Diagnosis) -> SCImage:
     """The heatmap over the film, for viewers that know no parametric maps; not for measuring."""
     film = shrink(diagnosis.radiograph.pixels, OVERLAY_SIDE)
     scale = diagnosis.cam_scale[diagnosis.cam]
+    repairs = diagnosis.radiograph.repairs
     picture = overlay_heatmap(film, diagnosis.heatmap(shape=film.shape), scale)
     image = SCImage.from_ref_dataset(
         header,
-        pixel_array=_labelled(as_stored(picture, diagnosis), diagnosis.model),
+        pixel_array=_labelled(as_stored(picture, repairs), diagnosis.model),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",

@@ -31,7 +31,6 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from pipeline.inference.diagnosis import Diagnosis
-from pipeline.report.provenance import origin
 from pipeline.report.wording import triage_guarantee, triage_names
 
 SCHEME = "99PULMOSCOPE"
@@ -97,10 +96,10 @@ def _algorithm(name: str, version: str, **parameters) -> AlgorithmIdentification
 
 def _score_group(header: Dataset, diagnosis: Diagnosis) -> MeasurementsAndQualitativeEvaluations:
     """Score, threshold and which side of it, or that the score is withheld and why (TID 1501)."""
-    file_sha256, repairs = origin(diagnosis)
-    parameters = {"cam": diagnosis.cam, "film_sha256": file_sha256}
-    if repairs:
-        parameters["film_repairs"] = "+".join(repairs)
+    film = diagnosis.radiograph
+    parameters = {"cam": diagnosis.cam, "film_sha256": film.sha256}
+    if film.repairs:
+        parameters["film_repairs"] = "+".join(film.repairs)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(highdicom.UID(), "Pulmoscope COVID score"),
         algorithm_id=_algorithm(

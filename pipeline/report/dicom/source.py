@@ -6,10 +6,11 @@ reaches a `Diagnosis`, a page, a PDF or a log.
 """
 
 import io
+import re
 
 import pydicom
 from pydicom import DataElement, Dataset
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
 from pydicom.valuerep import validate_value
 
 from pipeline.text.messages import Message
@@ -18,6 +19,8 @@ REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanc
 # Patient and General Study modules, PS3.3 C.7.1.1 and C.7.2.1: type 2, empty where unknown.
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
+# Never left out: without them an object belongs to nobody, or to somebody else.
+IDENTIFIERS = ("PatientID", "PatientName", "AccessionNumber", "StudyID", "IssuerOfPatientID")
 # Copied where the film has them.
 OPTIONAL = (
     "IssuerOfPatientID",
@@ -35,13 +38,21 @@ OPTIONAL = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
+# What these may say (PS3.3 C.7.6.1, C.7.1.1, C.7.6.1.1.5); PATTERNS holds for each of the values.
+PATTERNS = {
+    "PatientSex": "[MFO]",
+    "PatientOrientation": "[LRAPHF]{1,3}",
+    "BurnedInAnnotation": "YES|NO",
+    "PatientIdentityRemoved": "YES|NO",
+    "LossyImageCompression": "00|01",
+}
 
 
 class NotExportable(ValueError):
     """Why no DICOM objects can be made; ``message`` holds code and sentence."""
 
-    def __init__(self, code: str):
-        self.message = Message(code)
+    def __init__(self, code: str, **values):
+        self.message = Message(code, values)
         super().__init__(self.message.sentence())
 
 
@@ -49,7 +60,8 @@ def read_source(data: bytes) -> Dataset:
     """The elements of a DICOM film that derived objects copy, and no pixels.
 
     Text is decoded and will be written as UTF-8. An element whose value the standard does not allow
-    is left out: archives refuse objects over a date that a film has carried for years. Position and
+    is left out: archives refuse objects over a date that a film has carried for years. What tells
+    whose film it is, `IDENTIFIERS`, is kept whatever it is; see `check_identifiers`. Position and
     orientation in space are not among the elements: a projection has none.
 
     Raises NotExportable where the film names no study, series or instance to refer to.
@@ -67,11 +79,26 @@ def read_source(data: bytes) -> Dataset:
         _copy(film, header, keyword)
         if keyword not in header:
             setattr(header, keyword, None)
-    if header.PatientSex not in ("M", "F", "O"):
-        header.PatientSex = None
     for keyword in OPTIONAL:
         _copy(film, header, keyword)
     return header
+
+
+def check_identifiers(header: Dataset) -> None:
+    """Raise NotExportable where an identifier is against its value representation.
+
+    Objects without it would belong to nobody, and archives refuse or cut it as it is.
+    """
+    for keyword in (*REFERENCE, *IDENTIFIERS):
+        value = header.get(keyword)
+        try:
+            if isinstance(value, pydicom.multival.MultiValue):
+                raise ValueError("one identifier, not several")
+            if value is not None and value != "":
+                validate_value(dictionary_VR(keyword), str(value), pydicom.config.RAISE)
+        except ValueError:
+            name = dictionary_description(keyword)
+            raise NotExportable("dicom_identifier", name=name) from None
 
 
 def _copy(film: Dataset, header: Dataset, keyword: str) -> None:
@@ -84,8 +111,11 @@ def _copy(film: Dataset, header: Dataset, keyword: str) -> None:
         parts = list(value) if isinstance(value, pydicom.multival.MultiValue) else [value]
         # A name is decoded here; its bytes would keep the film's character set.
         parts = [str(part) if kind == "PN" else part for part in parts]
-        for part in parts:
+        for part in parts if keyword not in IDENTIFIERS else ():
             validate_value(kind, part, pydicom.config.RAISE)
+            if keyword in PATTERNS and not re.fullmatch(PATTERNS[keyword], part):
+                return
     except (ValueError, TypeError, AttributeError, LookupError):
         return
-    header.add(DataElement(tag, kind, parts if len(parts) > 1 else parts[0]))
+    whole = parts if len(parts) > 1 else parts[0]
+    header.add(DataElement(tag, kind, whole, validation_mode=pydicom.config.IGNORE))

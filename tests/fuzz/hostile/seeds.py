@@ -8,6 +8,7 @@ import struct
 import zipfile
 from functools import cache, partial
 
+import cv2
 import numpy as np
 import pydicom
 from PIL import Image
@@ -64,7 +65,15 @@ def pngs() -> list[bytes]:
         save(grey, exif=_exif(), icc_profile=b"profile" * 40, dpi=(300, 300)),
         save(grey, transparency=0),
         save(grey, save_all=True, append_images=[other]),
+        _deep_colour(".png", 3),
+        _deep_colour(".png", 4),
     ]
+
+
+def _deep_colour(kind: str, channels: int) -> bytes:
+    """A grey picture in colour, of 16 bits."""
+    pixels = np.dstack([ramp(maximum=4095)] * channels)
+    return cv2.imencode(kind, pixels)[1].tobytes()
 
 
 def jpegs() -> list[bytes]:
@@ -95,6 +104,7 @@ def tiffs() -> list[bytes]:
         save(grey.convert("1"), compression="group4"),
         save(grey.convert("1"), compression="group3"),
         save(Image.fromarray(ramp(maximum=65535))),
+        _deep_colour(".tiff", 3),
         save(Image.fromarray(ramp(maximum=65535)), compression="tiff_lzw", tiffinfo={262: 0}),
         save(grey, tiffinfo={262: 0}, exif=_exif()),
         save(grey, big_tiff=True),
@@ -233,7 +243,28 @@ def dicoms() -> list[bytes]:
         encapsulated(jpeg, shallow, 8, "jpeg12"),
         encapsulated(lossless_jpeg(full, 16), full, 16, "lossless1"),
         encapsulated(lossless_jpeg(deep, 12), deep, 12, "lossless"),
+        encapsulated(saved(Image.fromarray(shallow), "JPEG2000"), shallow, 8, "j2k"),
+        written(_in_colour(shallow)),
+        written(_raw(deep)),
     ]
+
+
+def _in_colour(pixels: np.ndarray):
+    made = dataset(pixels, 8, PhotometricInterpretation="RGB", SamplesPerPixel=3)
+    made.PlanarConfiguration = 0
+    made.PixelData = np.repeat(pixels[..., None], 3, 2).tobytes()
+    return made
+
+
+def _raw(pixels: np.ndarray):
+    """Raw detector data, stored mirrored and high up in their words, the view as a code."""
+    view = pydicom.Dataset()
+    view.CodeValue, view.CodingSchemeDesignator = "272479007", "SCT"
+    view.CodeMeaning = "postero-anterior"
+    made = dataset((pixels << 2).astype(np.uint16), 12, HighBit=13, ViewCodeSequence=[view])
+    made.PresentationIntentType, made.PatientOrientation = "FOR PROCESSING", ["R", "F"]
+    made.PixelIntensityRelationship, made.PixelIntensityRelationshipSign = "LIN", 1
+    return made
 
 
 # -- ZIP --------------------------------------------------------------------------------------
