@@ -8,8 +8,8 @@ TORCH_INDEX ?=
 # Each worker of the tests loads TensorFlow, some 2 GB.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
-COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --strip-extras \
-	--allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
+	--python-version 3.11 --generate-hashes
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: app test test-fast lint bench screenshots lock check clean
@@ -54,16 +54,17 @@ check: .venv/app
 	$(PIP) $(addprefix --extra-index-url ,$(TORCH_INDEX)) --requirement requirements-train.txt
 	touch $@
 
-# Resolve the dependencies of pyproject.toml again. PyTorch has a file of its own without hashes,
-# since which of its builds is right differs between machines.
+# Resolve the dependencies of pyproject.toml again, for every Python that it names. PyTorch has a
+# file of its own without hashes, since which of its builds is right differs between machines.
 lock: .venv/dev
-	$(PIP) pip-tools
-	$(COMPILE) --generate-hashes --extra app --output-file requirements.txt pyproject.toml
-	$(COMPILE) --generate-hashes --extra app --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(PIP) uv
+	$(COMPILE) --extra app --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra app --extra dev --constraint requirements.txt \
+	--output-file requirements-dev.txt pyproject.toml
 	$(BIN)/python -c "import tomllib; \
+	print('# Written by make lock.'); \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['train'])" \
-	| $(COMPILE) --output-file requirements-train.txt -
-	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements-train.txt
+	> requirements-train.txt
 
 clean:
 	rm -rf .venv .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build *.egg-info

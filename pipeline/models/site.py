@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.models.registry import Entry, WeightsError, read_json
 from pipeline.models.triage import TriageLimits
@@ -19,14 +20,14 @@ class SiteCard:
     weights_sha256: str
     threshold: float
     triage: TriageLimits
-    record: dict
+    record: dict[str, Any]
 
     def fits(self, entry: Entry) -> bool:
         """Whether the card is of this model with these very weights."""
         return (self.model, self.weights_sha256) == (entry.name, entry.sha256)
 
 
-def content_sha256(record: dict) -> str:
+def content_sha256(record: dict[str, Any]) -> str:
     """Hex sha256 of a card's content, its own field ``sha256`` left out."""
     content = {key: value for key, value in record.items() if key != "sha256"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -58,7 +59,7 @@ def site_card() -> SiteCard | None:
         raise WeightsError("site_card", file=path.name) from error
 
 
-def decisions_of(entry: Entry) -> tuple[float, TriageLimits | None]:
+def decisions_of(entry: Entry) -> tuple[float | None, TriageLimits | None]:
     """Threshold and triage limits: the site's where its card fits the model, else the model's own.
 
     Raises WeightsError, see `site_card`.

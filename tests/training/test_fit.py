@@ -118,9 +118,9 @@ def test_predictor_of_is_float32_also_where_training_is_in_bfloat16(monkeypatch)
     model = build_light_cnn()
     images = np.random.default_rng(0).random((4, 64, 64, 1), np.float32)
     exact = model.predict_on_batch(images)
-    np.testing.assert_allclose(predictor_of(model)(images), exact, atol=1e-6)
+    np.testing.assert_allclose(predictor_of(model)(images), exact, atol=1e-5)
     halved = tiny_trainer(model).predict(images)
-    assert np.abs(halved - exact).max() > 1e-5, "or the bound above would say nothing"
+    assert np.abs(halved - exact).max() > 2e-5, "or the bound above would say nothing"
 
 
 # -- how it learns ------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_the_loss_of_an_epoch_is_the_mean_of_its_batches(tmp_path):
     losses, step = [], trainer.step
     trainer.step = lambda *batch: losses.append(step(*batch)) or losses[-1]
     (record,) = trainer.fit(lambda size: Noise(), lambda *_: {"choice": 0.0}, tmp_path)
-    assert record["loss"] == pytest.approx(float(np.mean(losses)), rel=1e-6)
+    assert record["loss"] == pytest.approx(np.mean([float(loss) for loss in losses]), rel=1e-6)
     assert record["loss"] == pytest.approx(np.log(2), abs=0.2)
 
 
