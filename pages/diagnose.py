@@ -40,6 +40,9 @@ answer.show_probability(diagnosis)
 answer.show_agreement(case, diagnosis)
 with pictures:
     answer.show_pictures(case, diagnosis)
+    below_pictures = st.empty()
 answer.show_meaning(diagnosis)
 downloads.show_take_away(case, diagnosis)
 answer.show_details(diagnosis)
+with below_pictures.container():  # last, so that nothing waits for it
+    answer.show_against_random(diagnosis)

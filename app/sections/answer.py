@@ -252,12 +252,15 @@ def show_pictures(case: cases.Case, diagnosis: Diagnosis) -> None:
         return
     if verdict := heatmap_verdict(diagnosis.model):
         st.caption(verdict)
-    if diagnosis.positive:  # the map of any other image is meant to be empty
-        st.caption(_against_random(diagnosis))
 
 
-def _against_random(diagnosis: Diagnosis) -> str:
-    """Whether this image's own heatmap says more than chance; computed once per answer."""
+def show_against_random(diagnosis: Diagnosis) -> None:
+    """Whether this image's own heatmap says more than chance, where it is called COVID.
+
+    The map of any other image is meant to be empty. Computed once per answer, in about a second.
+    """
+    if not diagnosis.positive:
+        return
     known = st.session_state.setdefault("heatmap_p", {})
     if diagnosis.answer not in known:
         answer, (stride, offset, _size) = diagnosis.answer, diagnosis.geometry
@@ -280,7 +283,7 @@ def _against_random(diagnosis: Diagnosis) -> str:
             "than deleting random cells of the lungs (p = {p})."
         )
     )
-    return text.format(method=method_names()[diagnosis.cam], p=number(p, 3))
+    st.caption(text.format(method=method_names()[diagnosis.cam], p=number(p, 3)))
 
 
 def heatmap_verdict(model: str) -> str | None:
