@@ -95,7 +95,7 @@ def _vignette(rng: np.random.Generator) -> np.ndarray:
 
 
 def _board(rng: np.random.Generator) -> np.ndarray:
-    cells = rng.integers(3, 20)
+    cells = int(rng.integers(3, 20))
     board = np.indices((cells, cells)).sum(0) % 2 * 255
     return cv2.resize(board.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
 

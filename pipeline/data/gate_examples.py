@@ -122,7 +122,7 @@ def example_sets(data: Path, folder: Path) -> dict[str, Callable[[], Iterator[Pi
 
 def deal(pictures: Sequence[Picture], seed: int = 20) -> tuple[list[Picture], list[Picture]]:
     """Whole groups of each kind, in seeded order: at most half of the pictures, and the rest."""
-    sizes = defaultdict(Counter)
+    sizes: dict[str, Counter[str]] = defaultdict(Counter)
     for picture in pictures:
         sizes[picture.kind][picture.group] += 1
     chosen = set()
@@ -134,7 +134,7 @@ def deal(pictures: Sequence[Picture], seed: int = 20) -> tuple[list[Picture], li
             if sizes[kind][group] <= left:
                 left -= sizes[kind][group]
                 chosen.add((kind, group))
-    halves = [], []
+    halves: tuple[list[Picture], list[Picture]] = [], []
     for picture in pictures:
         halves[(picture.kind, picture.group) not in chosen].append(picture)
     return halves
@@ -196,7 +196,7 @@ def _lung_window(pixels: np.ndarray, rng: Draw) -> np.ndarray:
     """A slice whose commonest grey is air, in a window from air to about soft tissue."""
     air = np.bincount(pixels.astype(int).ravel(), minlength=256).argmax()
     shown = (pixels - air - rng.uniform(-4, 4)) / rng.uniform(14, 60)
-    return np.float32(255 * shown.clip(0, 1))
+    return (255 * shown.clip(0, 1)).astype(np.float32)
 
 
 def _crop(pixels: np.ndarray, rng: Draw, most: float) -> np.ndarray:

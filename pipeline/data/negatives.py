@@ -193,9 +193,10 @@ def read_pictures(path: Path) -> Iterator[np.ndarray]:
         image = Image.open(path)
         image.thumbnail((2 * LONGEST_SIDE, 2 * LONGEST_SIDE))
         white = Image.new("RGBA", image.size, "white")
-        if not image.mode.startswith("I"):  # deeper than eight bits
-            image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-        yield np.asarray(image)
+        if image.mode.startswith("I"):  # deeper than eight bits
+            yield np.asarray(image)
+        else:
+            yield np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
 
 
 def _frames(data: bytes) -> Iterator[np.ndarray]:

@@ -43,12 +43,11 @@ def number(value: float, language: str, digits: int = 2) -> str:
 
 def estimate(scored: "Estimate", language: str, digits: int = 1, share: bool = True) -> str:
     """ "91.2% (89.0% – 93.4%)", "0.91 (0.89 – 0.93)" if no ``share``, "–" if nothing is known."""
-    if scored.value is None:
+    limits = [n for n in (scored.value, scored.low, scored.high) if n is not None]
+    if len(limits) < 3:
         return "–"
     write = percent if share else number
-    value, low, high = (
-        write(limit, language, digits) for limit in (scored.value, scored.low, scored.high)
-    )
+    value, low, high = (write(limit, language, digits) for limit in limits)
     return f"{value} ({low} – {high})"
 
 

@@ -88,15 +88,15 @@ class Trainer:
         whole epoch as if it had never stopped. Raises ValueError where it had another recipe.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        record = json.dumps(as_record(self.recipe), indent=1)
+        recipe = json.dumps(as_record(self.recipe), indent=1)
         if resume and (folder / "checkpoint.pt").is_file():
-            if (folder / "recipe.json").read_text() != record:
+            if (folder / "recipe.json").read_text() != recipe:
                 raise ValueError(
                     f"{folder} was begun with another recipe, see its recipe.json: resume with "
                     "that one, or train in another folder."
                 )
             self.load(folder / "checkpoint.pt")
-        (folder / "recipe.json").write_text(record)
+        (folder / "recipe.json").write_text(recipe)
         sizes, steps = self.recipe.sizes, self.recipe.steps
         while self.epoch < len(sizes):
             size, started = sizes[self.epoch], time.monotonic()
