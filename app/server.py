@@ -17,15 +17,21 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # streamlit puts only app/ there
 
+from pipeline.serving.private_log import keep_identity_out
+
+keep_identity_out()  # before anything else can log
+
 import streamlit as st
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 
+from app.components import failure
 from app.http.api import api
 from pipeline.serving import telemetry
 from pipeline.serving.queue import service
 from pipeline.serving.settings import read_settings
 
+failure.keep_private()
 LAST_SECONDS = 9.0  # whatever still runs then is left behind
 
 
@@ -66,4 +72,9 @@ async def _docs(_request):
     return RedirectResponse("/v1/docs")
 
 
-app = st.App(ROOT / "app/main.py", routes=[Mount("/v1", api), Route("/v1", _docs)], lifespan=_life)
+app = st.App(
+    ROOT / "app/main.py",
+    routes=[Mount("/v1", api), Route("/v1", _docs)],
+    lifespan=_life,
+    on_script_error=failure.show,
+)

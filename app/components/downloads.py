@@ -7,7 +7,7 @@ import streamlit as st
 from app.components.save import save
 from app.sections.answer import as_chosen
 from app.session import cases
-from app.session.language import current
+from app.session.language import current, sentence
 from app.session.language import gettext as _
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf
@@ -56,6 +56,6 @@ def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis]) -> None:
         with st.spinner(_("Making DICOM objects …")):
             content = dicom_zip(case.source, diagnoses)
     except NotExportable as error:
-        st.error(error.message.sentence(_), icon=":material/error:")
+        st.error(sentence(error.message), icon=":material/error:")
     else:
         save(content, "pulmoscope-dicom.zip", "application/zip")

@@ -10,6 +10,7 @@ from app.session import cases
 from app.session.language import gettext as _
 from app.session.language import number, percent, sentence
 from app.views import film as views
+from app.views.markdown import escape
 from app.views.names import labelled, model_names
 from app.views.score import score_bar
 from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
@@ -28,7 +29,11 @@ def show_origin(case: cases.Case) -> None:
         st.markdown(f":material/draw: {text}")
     elif case.origin == "database":
         text = _("Film {name} of the database, class {truth}.")
-        st.markdown(f":material/database: {text}".format(name=case.name, truth=case.truth))
+        st.markdown(
+            f":material/database: {text}".format(
+                name=escape(case.name), truth=escape(case.truth or "")
+            )
+        )
 
 
 def show_film_at_once(case: cases.Case) -> None:

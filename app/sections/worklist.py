@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app.sections import reading
 from app.session import cases
 from app.session.language import gettext as _
-from app.session.language import number, sentence
+from app.session.language import number, plain_sentence, sentence
+from app.views.markdown import escape
 from pipeline.io.radiograph import UnreadableRadiograph
 from pipeline.report.tables import printable, safe, write_csv, write_xlsx
 from pipeline.serving.worklist import (
@@ -60,7 +60,7 @@ def take_files() -> list:
     )
     sources, left_out = st.session_state.get("worklist_waiting", ([], None))
     if left_out:
-        st.warning(left_out.sentence(_), icon=":material/warning:")
+        st.warning(sentence(left_out), icon=":material/warning:")
     return sources
 
 
@@ -140,7 +140,7 @@ def show_outcome() -> None:
     if work is None:
         return
     if work.problem:
-        st.error(work.problem.sentence(_), icon=":material/error:")
+        st.error(sentence(work.problem), icon=":material/error:")
         return
     rows = work.rows
     if len(rows) < work.total:
@@ -239,19 +239,19 @@ def _outcome(row: Row) -> str:
 
 
 def _verdict(row: Row) -> str:
-    reasons = [printable(sentence(reason)) for reason in row.reasons]
+    reasons = [printable(plain_sentence(reason)) for reason in row.reasons]
     return " – ".join([_words()[_outcome(row)], *([" ".join(reasons)] if reasons else [])])
 
 
 def _open(row: Row) -> None:
     """Show the film on the reading page; one that cannot be read shows its sentence instead."""
     if row.record["status"] == "error":
-        st.error(reading.escape(_verdict(row)), icon=":material/error:")
+        st.error(escape(_verdict(row)), icon=":material/error:")
         return
     try:
         cases.open_listed(row.source.name, row.source.origin, row.source.read())
     except UnreadableRadiograph as error:
-        st.error(error.message.sentence(_), icon=":material/error:")
+        st.error(sentence(error.message), icon=":material/error:")
         return
     st.switch_page(READ_PAGE)
 

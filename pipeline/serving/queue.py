@@ -76,7 +76,7 @@ class Models:
         try:
             future.set_result(self._load(name))
         except registry.WeightsError as error:
-            log.error("%s: %s", name, error)
+            log.error("%s: %s", name, error.message.sentence())
             future.set_exception(error)
         except Exception as error:  # no memory, damaged file with the right hash
             log.exception("%s cannot be loaded", name)

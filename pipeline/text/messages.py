@@ -47,6 +47,7 @@ SENTENCES = {
     "worker_failed": "Reading this film was interrupted twice: try another film, and report it if that works.",
     "upload_large": "The file is larger than {megabytes} MB: reduce the film's size and send it again.",
     "token_needed": "This server asks for a sign-in: send a token of its OpenID provider as 'Authorization: Bearer TOKEN'.",
+    "page_failed": "This page failed for a reason we did not foresee: try again, and report it if it fails again.",
     "stopping": "The server is stopping: try again in a minute.",
     # The film is read, but no DICOM objects can be made.
     "dicom_only": "The film is no DICOM file: DICOM objects can be made of DICOM films only.",

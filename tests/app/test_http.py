@@ -126,7 +126,7 @@ def test_nobody_can_answer(client, service, clear_png, monkeypatch, error, statu
 def test_health_answers_while_films_wait_and_too_many_are_refused(service, monkeypatch):
     places = CapacityLimiter(60)
     monkeypatch.setattr(interface, "PLACES", places)
-    monkeypatch.setattr(interface.canary, "state", lambda *_: "ok")
+    monkeypatch.setattr(interface.self_check, "state", lambda *_: "ok")
     go = threading.Event()
 
     def wait(*_):

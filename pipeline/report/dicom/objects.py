@@ -49,10 +49,12 @@ def dicom_objects(source: bytes, diagnosis: Diagnosis) -> dict[str, bytes]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # films break many a rule that nothing here rests on
-        header = _header(source, diagnosis)
+        _check_source(source, diagnosis)
         try:
-            objects = _objects(header, diagnosis)
+            objects = _objects(read_source(source), diagnosis)
             return {name: _written(dataset) for name, dataset in objects.items()}
+        except NotExportable:
+            raise
         except Exception as error:  # the text of the error may hold identity tags
             raise NotExportable("dicom_not_exportable") from error
 
@@ -68,7 +70,7 @@ def dicom_zip(source: bytes, diagnoses: Sequence[Diagnosis]) -> bytes:
     return buffer.getvalue()
 
 
-def _header(source: bytes, diagnosis: Diagnosis) -> Dataset:
+def _check_source(source: bytes, diagnosis: Diagnosis) -> None:
     read, given = origin(diagnosis)[0], hashlib.sha256(source).hexdigest()
     if read != given:
         raise ValueError(
@@ -77,7 +79,6 @@ def _header(source: bytes, diagnosis: Diagnosis) -> Dataset:
         )
     if diagnosis.radiograph.format != "DICOM":
         raise NotExportable("dicom_only")
-    return read_source(source)
 
 
 def _objects(header: Dataset, diagnosis: Diagnosis) -> dict[str, Dataset]:
