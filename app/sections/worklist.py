@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from app.http.bodies import give_back
 from app.session import cases
 from app.session.language import gettext as _
 from app.session.language import number, plain_sentence, sentence
@@ -66,7 +67,13 @@ def take_files() -> list:
 
 def _files_changed(key: str) -> None:
     files = st.session_state[key]
-    waiting = gather((file.name, file.getvalue()) for file in files)
+    before, _left_out = st.session_state.get("worklist_waiting", ([], None))
+    dropped = ((file.name, file.getvalue()) for file in files)
+    waiting = gather(dropped, cases.party(), tuple(before))
+    # The sources have what they need: what was left out is not kept by the page either.
+    for file in files:
+        give_back(file)
+    st.session_state["worklist_turn"] = st.session_state.get("worklist_turn", 0) + 1
     st.session_state["worklist_waiting"] = waiting
 
 
@@ -103,7 +110,9 @@ def start_synthetic(model: str) -> None:
 def _start(sources: list, model: str) -> None:
     if is_running():
         return
-    st.session_state["worklist"] = WorkList(sources, cases.prepare(model), cases.list_asker(model))
+    st.session_state["worklist"] = WorkList(
+        sources, cases.prepare(model), cases.list_asker(model), cases.list_reader()
+    )
     st.session_state.pop("worklist_waiting", None)
     st.session_state["worklist_turn"] = st.session_state.get("worklist_turn", 0) + 1
 

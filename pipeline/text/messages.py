@@ -47,6 +47,9 @@ SENTENCES = {
     "worker_failed": "Reading this film was interrupted twice: try another film, and report it if that works.",
     "upload_large": "The file is larger than {megabytes} MB: reduce the film's size and send it again.",
     "token_needed": "This server asks for a sign-in: send a token of its OpenID provider as 'Authorization: Bearer TOKEN'.",
+    "no_room": "The server's memory is full of other films: try again in a minute.",
+    "film_memory": "Reading this film takes {megabytes} MB, and this server has {most} MB for films: reduce its size and try again.",
+    "body_slow": "The film came too slowly or not to its end: send it again over a faster connection.",
     "page_failed": "This page failed for a reason we did not foresee: try again, and report it if it fails again.",
     "stopping": "The server is stopping: try again in a minute.",
     # The film is read, but no DICOM objects can be made.
