@@ -2,8 +2,8 @@
 
 import hashlib
 import tempfile
-import threading
 import time
+from concurrent.futures import Future
 from functools import partial
 
 import anyio
@@ -11,7 +11,6 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from anyio import CapacityLimiter
 from fastapi.testclient import TestClient
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
@@ -23,6 +22,7 @@ from app.http import api as interface
 from app.http import auth
 from app.session import cases
 from pipeline.inference.diagnose import diagnose_bytes
+from pipeline.io.radiograph import read_radiograph
 from pipeline.models import registry
 from pipeline.serving import self_check
 from pipeline.serving.queue import InferenceQueue, Models, NoAnswer, Service
@@ -98,7 +98,7 @@ def test_a_model_whose_weights_are_missing(client, clear_png, monkeypatch, tmp_p
 
 
 def test_too_much_is_refused_before_it_is_read(client, monkeypatch):
-    monkeypatch.setattr(interface.config, "get_option", lambda _name: 1)
+    monkeypatch.setattr(interface.bodies.config, "get_option", lambda _name: 1)
     answer = client.post("/diagnose", content=b"\0" * (1024 * 1024 + 1))
     assert answer.status_code == 413
     assert answer.json()["reasons"] == ["upload_large"]
@@ -124,37 +124,78 @@ def test_nobody_can_answer(client, service, clear_png, monkeypatch, error, statu
 
 
 def test_health_answers_while_films_wait_and_too_many_are_refused(service, monkeypatch):
-    places = CapacityLimiter(60)
-    monkeypatch.setattr(interface, "PLACES", places)
+    monkeypatch.setattr(interface, "OPEN", interface.bodies.Requests(60))
     monkeypatch.setattr(interface.self_check, "state", lambda *_: "ok")
-    go = threading.Event()
+    never = Future()  # the model that all wait for
+    monkeypatch.setattr(service.models, "prepare", lambda _name: never)
 
-    def wait(*_):
-        go.wait(60)
-        raise NoAnswer("stopping")
-
-    monkeypatch.setattr(interface, "read_radiograph", wait)
-
-    async def ask() -> None:
+    async def ask(content: bytes) -> None:
         transport = httpx.ASGITransport(interface.api)
         async with (
             httpx.AsyncClient(transport=transport, base_url="http://pulmoscope") as asker,
             anyio.create_task_group() as tasks,
         ):
-            for _i in range(places.total_tokens):  # the shared pool has 40 threads
-                tasks.start_soon(partial(asker.post, "/diagnose", content=b"film"))
+            for _i in range(45):  # the shared pool has 40 threads
+                tasks.start_soon(partial(asker.post, "/diagnose", content=content))
             try:
-                with anyio.fail_after(30):
-                    while places.available_tokens:
+                with anyio.fail_after(60):
+                    while service.queue.depth() < 45:
                         await anyio.sleep(0.01)
                     assert (await asker.get("/health")).status_code == 200
-                    refused = await asker.post("/diagnose", content=b"film")
+                    refused = await asker.post("/diagnose", content=content)
             finally:
-                go.set()
+                never.set_exception(NoAnswer("stopping"))
             assert refused.status_code == 429
             assert refused.json()["reasons"] == ["queue_full"]
 
+    film = np.zeros((64, 64), np.uint8)
+    anyio.run(ask, cv2.imencode(".png", film)[1].tobytes())
+
+
+def test_who_hangs_up_leaves_the_queue(service, monkeypatch):
+    """Nothing is computed for nobody."""
+    never = Future()
+    monkeypatch.setattr(service.models, "prepare", lambda _name: never)
+    film = cv2.imencode(".png", np.zeros((64, 64), np.uint8))[1].tobytes()
+
+    async def ask() -> None:
+        gone = anyio.Event()
+
+        async def receive():
+            if not gone.is_set() and not service.queue.depth() and not receive.sent:
+                receive.sent = True
+                return {"type": "http.request", "body": film}
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        receive.sent = False
+
+        async def send(_message):
+            pass
+
+        asked = {"type": "http", "method": "POST", "path": "/diagnose", "query_string": b""}
+        asked |= {"headers": [], "client": ("10.0.0.1", 5), "http_version": "1.1"}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(interface.api, asked, receive, send)
+            with anyio.fail_after(60):
+                while not service.queue.depth():
+                    await anyio.sleep(0.01)
+                gone.set()
+                while service.queue.depth():
+                    await anyio.sleep(0.01)
+
     anyio.run(ask)
+
+
+def test_an_unforeseen_error_is_a_sentence_without_its_text(client, clear_png, monkeypatch, caplog):
+    def fail(*_):
+        raise RuntimeError("Secret^Patient")
+
+    monkeypatch.setattr(interface.films, "decode", fail)
+    answer = client.post("/diagnose", content=clear_png)
+    assert answer.status_code == 500
+    assert answer.json()["reasons"] == ["film_failed"]
+    assert "Secret" not in answer.text + caplog.text
 
 
 def test_openapi_describes_it_and_its_page_loads_nothing_from_outside(client):
@@ -208,6 +249,7 @@ def provider(monkeypatch) -> RSAKey:
     }
     monkeypatch.setenv("PULMOSCOPE_SIGN_IN", "1")
     monkeypatch.setattr(auth, "_fetch", answers.__getitem__)
+    monkeypatch.setattr(auth, "provider", auth.Provider())
     monkeypatch.setattr(auth.st, "secrets", secrets)
     return key
 
@@ -228,11 +270,21 @@ def test_a_signed_token_opens_the_interface(client, clear_png, provider):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"iss": "https://other.example"}, {"aud": "other"}, {"exp": 1}],
-    ids=["issuer", "audience", "expired"],
+    [
+        {"iss": "https://other.example"},
+        {"aud": "other"},
+        {"exp": 1},
+        {"nbf": int(time.time()) + 600},
+    ],
+    ids=["issuer", "audience", "expired", "not yet"],
 )
 def test_a_token_for_something_else_does_not(client, clear_png, provider, changes):
     assert ask_with(client, clear_png, f"Bearer {token(provider, **changes)}") == 401
+
+
+def test_clocks_may_differ_by_a_minute(client, clear_png, provider):
+    late = token(provider, exp=int(time.time()) - 20)
+    assert ask_with(client, clear_png, f"Bearer {late}") == 200
 
 
 def test_nor_does_a_token_of_another_key_or_none(client, clear_png, provider):
@@ -251,8 +303,7 @@ def test_films_of_other_programs_share_passes(client, predictor, service):
     coded = [cv2.imencode(".png", film)[1].tobytes() for film in drawn]
     gate = service.models.prepare("light")
     tickets = [
-        service.queue.submit(f"{n}", interface.read_radiograph(data), gate)
-        for n, data in enumerate(coded)
+        service.queue.submit(f"{n}", read_radiograph(data), gate) for n, data in enumerate(coded)
     ]
     for ticket, data in zip(tickets, coded, strict=True):
         assert ticket.wait(60)

@@ -1,6 +1,7 @@
 """The budget of memory: turns, shares, and films that come back after they were let go."""
 
 import gc
+import io
 import resource
 import struct
 import threading
@@ -18,7 +19,6 @@ from pipeline.io.radiograph import read_radiograph
 from pipeline.serving import budget, films
 from pipeline.serving.budget import MEGABYTE, Budget
 from pipeline.serving.queue import NoAnswer
-from tests.report.test_report_dicom import source
 
 DRAWN = cv2.imencode(".png", draw_film(EXAMPLES["clear"], 256)[0])[1].tobytes()
 
@@ -198,15 +198,30 @@ def test_a_small_file_of_many_pixels_has_its_price():
     assert budget.price(b"no film") == MEGABYTE
 
 
+def source(film: np.ndarray, icon: tuple[int, int] | None = None) -> bytes:
+    """A DICOM file of a film, or what a price looks at; with a small picture beside it."""
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset.Rows, dataset.Columns = film.shape
+    if icon:
+        small = pydicom.Dataset()
+        small.Rows, small.Columns = icon
+        dataset.IconImageSequence = [small]
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
 def test_the_price_of_a_dicom_film_cannot_be_hidden():
     film = np.zeros((500, 420), np.uint8)
     data = source(film)
     assert budget.price(data) == MEGABYTE + film.size * budget.OTHER
     hidden = data.replace(b"\x28\x00\x10\x00US", b"\x28\x00\x10\x00IS")
     assert budget.price(hidden) == MEGABYTE + budget.LARGEST * budget.OTHER
-    icon = pydicom.Dataset()
-    icon.Rows, icon.Columns = 9000, 3000
-    assert budget.price(source(film, IconImageSequence=[icon])) > 20_000_000 * budget.OTHER
+    assert budget.price(source(film, (9000, 3000))) > 20_000_000 * budget.OTHER
 
 
 def test_decoding_takes_no_more_than_its_price():
