@@ -36,6 +36,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
+from streamlit import config
 
 from app.components import failure
 from app.http.api import api
@@ -51,6 +52,10 @@ PR_SET_DUMPABLE = 4  # prctl(2)
 LAST_SECONDS = 9.0  # whatever still runs then is left behind
 
 failure.keep_private()
+# What SECURITY.md promises holds wherever the server is started, .streamlit/config.toml or not.
+config.set_option("browser.gatherUsageStats", False)
+config.set_option("server.enableXsrfProtection", True)
+config.set_option("server.maxUploadSize", min(64, config.get_option("server.maxUploadSize")))
 # A process that dies leaves no core file with films in it, and no other may look into its memory.
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 with contextlib.suppress(OSError, AttributeError):

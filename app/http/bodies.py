@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,6 +27,9 @@ RATE = 250_000  # bytes per second that it must make beyond
 PATIENCE = 30.0  # seconds that it waits for its place
 MULTIPART = 64 * 1024  # what a form adds to a file, more or less
 UPLOADS = "/_stcore/upload_file/"
+
+# What is uploaded stays in memory: above a megabyte it would be spooled to a temporary file.
+MultiPartParser.spool_max_size = 2**40
 
 
 class Slow(Exception):

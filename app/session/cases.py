@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import numpy as np
 import streamlit as st
-from starlette.formparsers import MultiPartParser
 from streamlit.runtime.scriptrunner import RerunException, StopException, get_script_run_ctx
 
 from app.session.language import gettext as _
@@ -27,9 +26,6 @@ from pipeline.text.messages import Message
 PAUSE = 0.5  # seconds until the page tells anew how many films come first
 MEGABYTE = 1024 * 1024
 MAX_HELD = 256 * MEGABYTE  # of a session's films
-
-# What is uploaded stays in memory: above a megabyte it would be spooled to a temporary file.
-MultiPartParser.spool_max_size = 2**40
 
 
 @dataclass(frozen=True, eq=False)

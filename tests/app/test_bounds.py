@@ -251,7 +251,7 @@ def test_pictures_and_answers_are_stored_nowhere():
 
 
 def test_cookies_are_secure_behind_tls():
-    """SECURITY.md: "behind TLS its cookies are Secure"."""
+    """SECURITY.md: "behind TLS cookies are Secure"."""
     for cookie in answer("/", x_forwarded_proto="https")[2]:
         assert cookie.lower().count("; secure") == 1
     assert "secure" not in answer("/")[2][0].lower()

@@ -19,8 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.http import api as interface
-from app.http import auth
-from app.session import cases
+from app.http import auth, bodies
 from pipeline.inference.diagnose import diagnose_bytes
 from pipeline.io.radiograph import read_radiograph
 from pipeline.models import registry
@@ -314,7 +313,8 @@ def test_films_of_other_programs_share_passes(client, predictor, service):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_upload_is_never_spooled_to_disk(monkeypatch):
-    """Streamlit's uploads are multipart forms, which Starlette puts into temporary files."""
+    """SECURITY.md: "It is never written to disk." Streamlit's uploads are multipart forms, which
+    Starlette puts into temporary files."""
 
     async def take(request):
         form = await request.form()
@@ -326,8 +326,8 @@ def test_an_upload_is_never_spooled_to_disk(monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     films = TestClient(Starlette(routes=[Route("/", take, methods=["POST"])]))
     film = b"\0" * 5_000_000
-    assert cases.MultiPartParser.spool_max_size > 64 * 2**20
+    assert bodies.MultiPartParser.spool_max_size > 64 * 2**20
     assert films.post("/", files={"file": ("film.dcm", film)}).text == "5000000"
-    monkeypatch.setattr(cases.MultiPartParser, "spool_max_size", 2**20)
+    monkeypatch.setattr(bodies.MultiPartParser, "spool_max_size", 2**20)
     with pytest.raises(OSError, match="no space left"):  # so that this test can fail
         films.post("/", files={"file": ("film.dcm", film)})
