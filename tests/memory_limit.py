@@ -3,11 +3,11 @@
     python -m tests.memory_limit --megabytes 2048 --uploads 200
 
 Starts the app on this machine in a control group of so many megabytes (version 1 or 2; needs the
-right to make one) and asks nothing else. Half of the uploads come over HTTP, half through pages, all
-at once: PNGs of 60 kB and 64 megapixels, DICOM files of 24, bodies that never end, and what is no
-film. Meanwhile a reader with another address sends an ordinary film again and again. Prints JSON:
-what every caller was told, the reader's longest wait, and the most memory that the group had. No part
-of the ordinary tests.
+right to make one) and asks nothing else. Half of the uploads come over HTTP, half through pages,
+all at once: PNGs of 60 kB and 64 megapixels, DICOM files of 24, bodies that never end, and what is
+no film. Meanwhile a reader with another address sends an ordinary film again and again. Prints
+JSON: what every caller was told, the reader's longest wait, and the most memory that the group had.
+No part of the ordinary tests.
 """
 
 import argparse
@@ -47,8 +47,9 @@ class Group:
         self.folder.mkdir()
         (self.folder / limit).write_text(str(megabytes * 2**20))
 
-    def enter(self) -> None:
-        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
+    def take(self, process: subprocess.Popen) -> None:
+        """From now on what the process asks for counts here."""
+        (self.folder / "cgroup.procs").write_text(str(process.pid))
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -139,9 +140,9 @@ def main() -> int:
             cwd=ROOT,
             stdout=output,
             stderr=output,
-            preexec_fn=group.enter,
         )
         try:
+            group.take(process)
             address = f"http://127.0.0.1:{port}"
             wait_for(f"{address}/_stcore/health")
             for _ in range(600):

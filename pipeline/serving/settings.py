@@ -64,8 +64,13 @@ def check_settings(environment=os.environ, models: Collection[str] | None = None
     known = variables()
     for name in sorted(environment):
         if name.startswith("PULMOSCOPE_") and name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else "README lists those that there are."
+            ends = [one.removeprefix("PULMOSCOPE_") for one in known]
+            near = get_close_matches(name.removeprefix("PULMOSCOPE_"), ends, 1)
+            hint = (
+                f"did you mean PULMOSCOPE_{near[0]}?"
+                if near
+                else "README lists those that there are."
+            )
             raise ValueError(f"There is no setting {name}: {hint}")
     settings = read_settings(environment)
     for name, folder in (("DATA", settings.data), ("WEIGHTS", settings.weights)):

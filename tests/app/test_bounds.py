@@ -167,11 +167,11 @@ def test_who_hangs_up_waits_for_nothing(shared):
     shared.ask(1000, "b")
     place = shared.ask(10, "a")
 
-    async def application(asked, receive, send):
-        await bodies.until_granted(place, Request(asked, receive))
+    async def hung_up():
+        return {"type": "http.disconnect"}
 
     with pytest.raises(ClientDisconnect):
-        asyncio.run(call(application, scope(), wait=0.01))
+        asyncio.run(bodies.until_granted(place, Request(scope(), hung_up)))
     assert not shared._waiting
 
 
