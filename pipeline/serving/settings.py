@@ -66,11 +66,7 @@ def check_settings(environment=os.environ, models: Collection[str] | None = None
         if name.startswith("PULMOSCOPE_") and name not in known:
             ends = [one.removeprefix("PULMOSCOPE_") for one in known]
             near = get_close_matches(name.removeprefix("PULMOSCOPE_"), ends, 1)
-            hint = (
-                f"did you mean PULMOSCOPE_{near[0]}?"
-                if near
-                else "README lists those that there are."
-            )
+            hint = f"did you mean PULMOSCOPE_{near[0]}?" if near else "README lists them all."
             raise ValueError(f"There is no setting {name}: {hint}")
     settings = read_settings(environment)
     for name, folder in (("DATA", settings.data), ("WEIGHTS", settings.weights)):

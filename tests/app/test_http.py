@@ -122,11 +122,19 @@ def test_nobody_can_answer(client, service, clear_png, monkeypatch, error, statu
     assert answer.json()["reasons"] == [error.message.code]
 
 
-def test_health_answers_while_films_wait_and_too_many_are_refused(service, monkeypatch):
+@pytest.fixture
+def idle(monkeypatch) -> Service:
+    """A server whose model never comes: what is asked of it waits."""
+    made, never = Service(Models(str), InferenceQueue()), Future()
+    monkeypatch.setattr(made.models, "prepare", lambda _name: never)
+    monkeypatch.setattr(interface, "service", lambda: made)
+    yield made
+    made.queue.stop()
+
+
+def test_health_answers_while_films_wait_and_too_many_are_refused(idle, monkeypatch):
     monkeypatch.setattr(interface, "OPEN", interface.bodies.Requests(60))
     monkeypatch.setattr(interface.self_check, "state", lambda *_: "ok")
-    never = Future()  # the model that all wait for
-    monkeypatch.setattr(service.models, "prepare", lambda _name: never)
 
     async def ask(content: bytes) -> None:
         transport = httpx.ASGITransport(interface.api)
@@ -138,12 +146,12 @@ def test_health_answers_while_films_wait_and_too_many_are_refused(service, monke
                 tasks.start_soon(partial(asker.post, "/diagnose", content=content))
             try:
                 with anyio.fail_after(60):
-                    while service.queue.depth() < 45:
+                    while idle.queue.depth() < 45:
                         await anyio.sleep(0.01)
                     assert (await asker.get("/health")).status_code == 200
                     refused = await asker.post("/diagnose", content=content)
             finally:
-                never.set_exception(NoAnswer("stopping"))
+                idle.queue.refuse()
             assert refused.status_code == 429
             assert refused.json()["reasons"] == ["queue_full"]
 
@@ -151,20 +159,19 @@ def test_health_answers_while_films_wait_and_too_many_are_refused(service, monke
     anyio.run(ask, cv2.imencode(".png", film)[1].tobytes())
 
 
-def test_who_hangs_up_leaves_the_queue(service, monkeypatch):
-    """Nothing is computed for nobody."""
-    never = Future()
-    monkeypatch.setattr(service.models, "prepare", lambda _name: never)
+def test_who_hangs_up_leaves_the_queue(idle):
+    """SECURITY.md: "A caller who hangs up leaves the queue." """
     film = cv2.imencode(".png", np.zeros((64, 64), np.uint8))[1].tobytes()
 
     async def ask() -> None:
         gone = anyio.Event()
 
         async def receive():
-            if not gone.is_set() and not service.queue.depth() and not receive.sent:
+            if not gone.is_set() and not receive.sent:
                 receive.sent = True
                 return {"type": "http.request", "body": film}
-            await gone.wait()
+            if not gone.is_set():  # as servers do, without a pause once it is known
+                await gone.wait()
             return {"type": "http.disconnect"}
 
         receive.sent = False
@@ -177,21 +184,33 @@ def test_who_hangs_up_leaves_the_queue(service, monkeypatch):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(interface.api, asked, receive, send)
             with anyio.fail_after(60):
-                while not service.queue.depth():
+                while not idle.queue.depth():
                     await anyio.sleep(0.01)
                 gone.set()
-                while service.queue.depth():
+                while idle.queue.depth():
                     await anyio.sleep(0.01)
 
     anyio.run(ask)
 
 
-def test_an_unforeseen_error_is_a_sentence_without_its_text(client, clear_png, monkeypatch, caplog):
+def test_a_queue_that_stops_answers_all(idle, clear_png, monkeypatch):
+    monkeypatch.setattr(idle, "submit", partial(_refused_soon, idle))
+    answer = TestClient(interface.api).post("/diagnose", content=clear_png)
+    assert (answer.status_code, answer.json()["reasons"]) == (503, ["stopping"])
+
+
+def _refused_soon(idle, *film):
+    ticket = Service.submit(idle, *film)
+    idle.queue.refuse()
+    return ticket
+
+
+def test_an_unforeseen_error_is_a_sentence_without_its_text(idle, clear_png, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError("Secret^Patient")
 
     monkeypatch.setattr(interface.films, "decode", fail)
-    answer = client.post("/diagnose", content=clear_png)
+    answer = TestClient(interface.api).post("/diagnose", content=clear_png)
     assert answer.status_code == 500
     assert answer.json()["reasons"] == ["film_failed"]
     assert "Secret" not in answer.text + caplog.text
