@@ -31,13 +31,13 @@ def forget_the_gone() -> int:
     """End the sessions whose time is over, with their files and pictures; how many there were."""
     running = runtime.get_instance()
     storage = running._session_mgr._session_storage._cache
-    expired = storage.expire()
-    for _key, info in expired:
-        info.session.shutdown()
-    if expired:
-        del expired[:-1], _key, info
+    expired = [info.session for _id, info in storage.expire()]
+    count = len(expired)
+    while expired:
+        expired.pop().shutdown()
+    if count:
         gc.collect()  # films and answers hang together in circles
         # What was there to be downloaded is marked at first, and removed at the second time.
         for _ in range(2):
             running.media_file_mgr.remove_orphaned_files()
-    return len(expired)
+    return count

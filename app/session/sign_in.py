@@ -30,8 +30,9 @@ def require() -> None:
             icon=":material/error:",
         )
         st.stop()
+    for session in [one for one in list(_admitted) if not admits(one)]:
+        _admitted.pop(session, None)
     if not is_valid(st.user.to_dict(), time.time()):
-        _admitted.pop(_session(), None)
         st.info(_("Please sign in to use Pulmoscope on this server."), icon=":material/lock:")
         st.button(_("Sign in"), on_click=st.login, type="primary", icon=":material/login:")
         st.stop()
@@ -56,12 +57,6 @@ def admits(session: str) -> bool:
     if not read_settings().sign_in:
         return True
     return _admitted.get(session, 0) + LEEWAY > time.time()
-
-
-def forget_all_but(sessions: set[str]) -> None:
-    """Forget who was admitted in sessions that are gone."""
-    for gone in set(_admitted) - sessions:
-        _admitted.pop(gone, None)
 
 
 def _session() -> str:
