@@ -14,7 +14,7 @@ MEDIA = ("/media/", "/v1/diagnose")
 
 class Closing:
     """Middleware: pictures and answers may be stored nowhere, cookies are Secure behind TLS, and
-    Streamlit's counters, which tell of sessions, are not there."""
+    Streamlit's counters, which tell of sessions, and its interface for agents are not there."""
 
     def __init__(self, app: ASGIApp):
         self.app = app

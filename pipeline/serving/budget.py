@@ -47,7 +47,7 @@ class Place:
             left -= 0.2
             self._budget.look()
         if not self.granted.done():
-            self.release()
+            self._budget.leave(self)  # unless the bytes have come this moment
         if self.granted.cancelled():
             telemetry.count_refused("no_room")
             raise NoAnswer("no_room")
@@ -131,8 +131,8 @@ class Budget:
                     del self._held[place.party]
             self._give()
 
-    def give_back(self, place: Place) -> None:
-        """End a place. `Place` calls it."""
+    def leave(self, place: Place) -> None:
+        """Take a place that waits out of its turn. `Place` calls it."""
         with self._lock:
             mine = self._waiting.get(place.party, deque())
             if place in mine:
@@ -140,6 +140,11 @@ class Budget:
                 if not mine:
                     del self._waiting[place.party]
                 place.granted.cancel()
+
+    def give_back(self, place: Place) -> None:
+        """End a place. `Place` calls it."""
+        with self._lock:
+            self.leave(place)
             self.change(place, 0)
 
     def _give(self) -> None:
