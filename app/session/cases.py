@@ -120,7 +120,7 @@ def party() -> str:
     """Whom the session belongs to, as the queue and the memory are shared between them."""
     if st.user.get("is_logged_in"):
         return f"sub:{st.user.get('sub', '')}"
-    return st.context.ip_address or "127.0.0.1"  # Streamlit's None
+    return str(st.context.ip_address or "127.0.0.1")  # Streamlit's None
 
 
 def is_answered(case: Case, model: str) -> bool:
