@@ -171,7 +171,11 @@ async def _in_the_queue(request: Request, party: str, model: str, data: bytes) -
     await to_thread.run_sync(_must_be_installed, model, limiter=READING)
     place = await to_thread.run_sync(films.ask, data, party, limiter=READING)
     await bodies.until_granted(place, request)
-    film = await to_thread.run_sync(films.decode, data, place, limiter=READING)
+    try:
+        film = await to_thread.run_sync(films.decode, data, place, limiter=READING)
+    except BaseException:  # also where nobody waits for a thread any more
+        place.release()
+        raise
     return service().submit(f"http:{party}", film, model, party)
 
 
