@@ -76,7 +76,7 @@ def test_the_page_shows_a_hostile_tag_and_name_as_text(monkeypatch):
 
 
 def test_an_unforeseen_error_shows_and_logs_no_text(monkeypatch, caplog):
-    """SECURITY.md: "The text of an unforeseen error is not logged, its kind is"."""
+    """SECURITY.md: "No text of a library and no text of an error is logged"."""
 
     def fail(*_):
         raise ValueError("Secret^Patient")
