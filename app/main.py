@@ -9,13 +9,12 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st
 
-from app.components import demonstration, uploader
+from app.components import demonstration, failure, uploader
 from app.session import sign_in
 from app.session.language import LANGUAGES, current, declare
 from app.session.language import gettext as _
-from pipeline.models.registry import WeightsError
-from pipeline.serving.queue import NoAnswer
 
+failure.keep_private()
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
 st.html(ROOT / "app/frame.css")
 uploader.translate()
@@ -60,6 +59,6 @@ sign_in.require()
 demonstration.show(next(name for name, one in pages.items() if one == page))
 try:
     page.run()
-except (NoAnswer, WeightsError) as error:
-    st.error(error.message.sentence(_), icon=":material/error:")
+except Exception as error:
+    failure.show(error)
     st.button(_("Try again"), icon=":material/refresh:")

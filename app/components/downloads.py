@@ -8,7 +8,7 @@ import streamlit as st
 from app.components.save import save
 from app.sections.answer import as_chosen
 from app.session import cases
-from app.session.language import current
+from app.session.language import current, sentence
 from app.session.language import gettext as _
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.file_name import file_name
@@ -62,6 +62,6 @@ def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis], name: str) -> None
         with st.spinner(_("Creating the DICOM objects…")):
             content = dicom_zip(case.source, diagnoses)
     except NotExportable as error:
-        st.error(error.message.sentence(_), icon=":material/error:")
+        st.error(sentence(error.message), icon=":material/error:")
     else:
         save(content, name, "application/zip")

@@ -5,7 +5,10 @@ The answer is the command line's record, errors are the page's sentences, and fi
 page's queue.
 """
 
+import asyncio
+import contextlib
 import hashlib
+import logging
 from typing import Annotated, Literal
 
 from anyio import CapacityLimiter, to_thread
@@ -14,21 +17,30 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
-from streamlit import config
+from starlette.requests import ClientDisconnect
 
-from app.http import auth
+from app.http import auth, bodies
 from pipeline import __version__
-from pipeline.io.radiograph import UnreadableRadiograph, read_radiograph
+from pipeline.io.radiograph import UnreadableRadiograph
 from pipeline.models import registry
 from pipeline.models.registry import WeightsError
-from pipeline.serving import self_check
-from pipeline.serving.queue import NoAnswer, service
+from pipeline.serving import films, self_check
+from pipeline.serving.private_log import kind_and_place
+from pipeline.serving.queue import NoAnswer, Ticket, service
 from pipeline.serving.settings import read_settings
 from pipeline.text.messages import Message
 
+log = logging.getLogger(__name__)
 NOTE = "Not for diagnostic use."
 # HTTP statuses of what is nobody's fault but the server's, by code of `pipeline.text.messages`.
-BUSY = {"queue_full": 429, "queue_patience": 503, "stopping": 503, "model_unknown": 404}
+BUSY = {
+    "queue_full": 429,
+    "no_room": 429,
+    "film_memory": 413,
+    "queue_patience": 503,
+    "stopping": 503,
+    "model_unknown": 404,
+}
 
 api: FastAPI = FastAPIOffline(
     title="Pulmoscope",
@@ -76,7 +88,9 @@ class Refused(Exception):
 
 @api.exception_handler(Refused)
 async def _say_why(_request: Request, error: Refused) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if error.status in (408, 413, 429):  # the rest of a body may still be coming
+        headers["Connection"] = "close"
     return JSONResponse(error.record.model_dump(), error.status, headers)
 
 
@@ -101,7 +115,8 @@ ERRORS = {
         400: "These bytes are not a readable image",
         401: "This server requires a bearer token",
         404: "Unknown model",
-        413: "Larger than the server accepts",
+        408: "The body did not arrive in time",
+        413: "Larger than the server accepts, as a file or in memory",
         415: "A form or a compressed body instead of the image's bytes",
         422: "Invalid value in the query",
         429: "Too many images are waiting",
@@ -110,9 +125,9 @@ ERRORS = {
 }
 
 
-# Streamlit's pages, static files and /health share a small pool of threads; films that wait for an
-# answer have places of their own, more than the queue has.
-PLACES = CapacityLimiter(read_settings().queue + 8)
+# Streamlit's pages, static files and /health share a small pool of threads: films have their own.
+READING = CapacityLimiter(2)
+OPEN = bodies.Requests(read_settings().queue + 8)
 
 
 @api.post("/diagnose", tags=["Films"], openapi_extra=FILM, responses=ERRORS)
@@ -122,13 +137,24 @@ async def diagnose(
     threshold: Annotated[float | None, Query(ge=0, le=1, description="instead of ours")] = None,
 ) -> Record:
     """Lung area, COVID score and verdict of one film."""
-    if not await auth.allow(request):
+    party = await auth.caller(request)
+    if party is None:
         raise Refused(401, Message("token_needed"))
-    if not PLACES.available_tokens:
-        raise Refused(429, Message("queue_full", {"count": PLACES.borrowed_tokens}))
     _check_kind(request)
-    data = await _body(request)
-    return await to_thread.run_sync(_answer, request, model, threshold, data, limiter=PLACES)
+    try:
+        with OPEN.one(party):
+            data, place = await bodies.take_body(request, party)
+            with place:
+                return await _answer(request, party, model, threshold, data)
+    except NoAnswer as error:
+        raise Refused(BUSY.get(error.message.code, 503), error.message, model) from error
+    except bodies.TooLarge:
+        megabytes = bodies.longest() // 2**20
+        raise Refused(413, Message("upload_large", {"megabytes": megabytes})) from None
+    except bodies.Slow:
+        raise Refused(408, Message("body_slow")) from None
+    except ClientDisconnect:
+        raise Refused(499, Message("stopping")) from None  # nobody is there to be told
 
 
 def _check_kind(request: Request) -> None:
@@ -141,32 +167,60 @@ def _check_kind(request: Request) -> None:
         raise Refused(415, Message("body_kind", {"kind": shown}))
 
 
-async def _body(request: Request) -> bytes:
-    """The body, refused as soon as it is longer than an upload may be."""
-    megabytes = config.get_option("server.maxUploadSize")
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > megabytes * 1024 * 1024:
-            raise Refused(413, Message("upload_large", {"megabytes": megabytes}))
-    return bytes(data)
-
-
-def _answer(request: Request, model: str, threshold: float | None, data: bytes) -> Record:
-    who = f"http:{request.client.host if request.client else ''}"
+async def _answer(
+    request: Request, party: str, model: str, threshold: float | None, data: bytes
+) -> Record:
     try:
-        _must_be_installed(model)
-        diagnosis = service().ask(who, read_radiograph(data), model)
+        ticket = await _in_the_queue(request, party, model, data)
+        await _answered(request, ticket)
+        diagnosis = ticket.result()
     except UnreadableRadiograph as error:
         raise Refused(400, error.message, model, data) from error
     except (NoAnswer, WeightsError) as error:
         raise Refused(BUSY.get(error.message.code, 503), error.message, model, data) from error
+    except (Refused, ClientDisconnect):
+        raise
+    except Exception as error:  # its text may hold what the film says of a patient
+        log.error("a film failed: %s", kind_and_place(error))
+        raise Refused(500, Message("film_failed"), model, data) from None
     said = diagnosis.as_dict()
     if threshold is not None and said["covid_probability"] is not None:
         said |= {"threshold": threshold, "positive": said["covid_probability"] >= threshold}
     sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
     notes = [note.sentence() for note in diagnosis.radiograph.notes]
     return Record(**said, sentences=sentences, notes=notes)
+
+
+async def _in_the_queue(request: Request, party: str, model: str, data: bytes) -> Ticket:
+    """The film's ticket, once there was memory to read it."""
+    await to_thread.run_sync(_must_be_installed, model, limiter=READING)
+    place = await to_thread.run_sync(films.ask, data, party, limiter=READING)
+    await bodies.until_granted(place, request)
+    try:
+        film = await to_thread.run_sync(films.decode, data, place, limiter=READING)
+    except BaseException:  # also where nobody waits for a thread any more
+        place.release()
+        raise
+    return service().submit(f"http:{party}", film, model, party)
+
+
+async def _answered(request: Request, ticket: Ticket) -> None:
+    """Wait for the answer; whose caller has hung up is taken out of the queue."""
+    loop, answered = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        with contextlib.suppress(RuntimeError):  # the server has ended meanwhile
+            loop.call_soon_threadsafe(answered.set)
+
+    ticket.when_done(wake)
+    try:
+        while not ticket.wait(0):
+            if await request.is_disconnected():
+                raise ClientDisconnect
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(answered.wait(), 0.25)
+    finally:
+        ticket.cancel()  # which does nothing once there is an answer
 
 
 def _must_be_installed(model: str) -> None:

@@ -10,6 +10,7 @@ from app.session import cases
 from app.session.language import current, number, percent, sentence
 from app.session.language import gettext as _
 from app.views import film as views
+from app.views.markdown import escape
 from app.views.names import labelled, method_names, model_names
 from app.views.score import score_bar
 from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
@@ -32,7 +33,11 @@ def show_origin(case: cases.Case) -> None:
         st.markdown(f":material/draw: {text}")
     elif case.origin == "database":
         text = _("Image {name} of the database, class {truth}.")
-        st.markdown(f":material/database: {text}".format(name=case.name, truth=case.truth))
+        st.markdown(
+            f":material/database: {text}".format(
+                name=escape(case.name), truth=escape(case.truth or "")
+            )
+        )
     for note in case.radiograph.notes:
         st.info(sentence(note), icon=":material/info:")
 

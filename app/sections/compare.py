@@ -4,11 +4,12 @@ import streamlit as st
 
 from app.components.viewer import show_viewer
 from app.sections.answer import difference_layer, heat_layer, viewer_words
-from app.sections.reading import escape, title_of
+from app.sections.reading import title_of
 from app.session import cases
 from app.session.language import gettext as _
 from app.session.language import number, percent, sentence
 from app.views import film as views
+from app.views.markdown import escape
 from app.views.names import model_names
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.models import registry

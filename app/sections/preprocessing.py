@@ -15,6 +15,7 @@ from app.session import cases
 from app.session.language import gettext as _
 from app.session.language import number
 from app.views import stages as views
+from app.views.markdown import escape
 
 if TYPE_CHECKING:  # they load TensorFlow, which the page's first words must not wait for
     from pipeline.inference.diagnosis import Diagnosis
@@ -32,7 +33,7 @@ def choose_case() -> cases.Case:
     st.caption(
         _(
             "Image: **{title}**. To see another one, open it on the page *Read a radiograph*."
-        ).format(title=reading.escape(reading.title_of(case)))
+        ).format(title=escape(reading.title_of(case)))
     )
     return case
 

@@ -4,6 +4,8 @@ import streamlit as st
 
 from app.session import cases
 from app.session.language import gettext as _
+from app.session.language import sentence
+from app.views.markdown import escape
 from app.views.names import model_names
 from pipeline.data.phantom import EXAMPLES
 from pipeline.models import registry
@@ -94,7 +96,7 @@ def choose_model(key: str = "model") -> str:
 def show_refused() -> None:
     """A sentence for every file that could not be read."""
     for name, message in cases.refused():
-        st.error(f"**{escape(name)}**: {message.sentence(_)}", icon=":material/error:")
+        st.error(f"**{escape(name)}**: {sentence(message)}", icon=":material/error:")
 
 
 def choose_case() -> cases.Case | None:
@@ -151,8 +153,3 @@ def title_of(case: cases.Case) -> str:
         name = case.name.removesuffix(".png")  # as the work list calls it
         return _("Synthetic: {name}").format(name=_example_names().get(name, name))
     return case.name
-
-
-def escape(name: str) -> str:
-    """The text as Markdown that says just that."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>$~:" else c for c in name)

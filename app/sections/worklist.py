@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app.sections import reading
+from app.http.bodies import give_back
 from app.session import cases
 from app.session.language import gettext as _
-from app.session.language import number, sentence
+from app.session.language import number, plain_sentence, sentence
+from app.views.markdown import escape
 from pipeline.io.radiograph import UnreadableRadiograph
 from pipeline.report.tables import printable, safe, write_csv, write_xlsx
 from pipeline.serving.worklist import (
@@ -60,13 +61,19 @@ def take_files() -> list:
     )
     sources, left_out = st.session_state.get("worklist_waiting", ([], None))
     if left_out:
-        st.warning(left_out.sentence(_), icon=":material/warning:")
+        st.warning(sentence(left_out), icon=":material/warning:")
     return sources
 
 
 def _files_changed(key: str) -> None:
     files = st.session_state[key]
-    waiting = gather((file.name, file.getvalue()) for file in files)
+    before, _left_out = st.session_state.get("worklist_waiting", ([], None))
+    dropped = ((file.name, file.getvalue()) for file in files)
+    waiting = gather(dropped, cases.party(), tuple(before))
+    # The sources have what they need: what was left out is not kept by the page either.
+    for file in files:
+        give_back(file)
+    st.session_state["worklist_turn"] = st.session_state.get("worklist_turn", 0) + 1
     st.session_state["worklist_waiting"] = waiting
 
 
@@ -103,7 +110,9 @@ def start_synthetic(model: str) -> None:
 def _start(sources: list, model: str) -> None:
     if is_running():
         return
-    st.session_state["worklist"] = WorkList(sources, cases.prepare(model), cases.list_asker(model))
+    st.session_state["worklist"] = WorkList(
+        sources, cases.prepare(model), cases.list_asker(model), cases.list_reader()
+    )
     st.session_state.pop("worklist_waiting", None)
     st.session_state["worklist_turn"] = st.session_state.get("worklist_turn", 0) + 1
 
@@ -140,7 +149,7 @@ def show_outcome() -> None:
     if work is None:
         return
     if work.problem:
-        st.error(work.problem.sentence(_), icon=":material/error:")
+        st.error(sentence(work.problem), icon=":material/error:")
         return
     rows = work.rows
     if len(rows) < work.total:
@@ -239,19 +248,19 @@ def _outcome(row: Row) -> str:
 
 
 def _verdict(row: Row) -> str:
-    reasons = [printable(sentence(reason)) for reason in row.reasons]
+    reasons = [printable(plain_sentence(reason)) for reason in row.reasons]
     return " – ".join([_words()[_outcome(row)], *([" ".join(reasons)] if reasons else [])])
 
 
 def _open(row: Row) -> None:
     """Show the film on the reading page; one that cannot be read shows its sentence instead."""
     if row.record["status"] == "error":
-        st.error(reading.escape(_verdict(row)), icon=":material/error:")
+        st.error(escape(_verdict(row)), icon=":material/error:")
         return
     try:
         cases.open_listed(row.source.name, row.source.origin, row.source.read())
     except UnreadableRadiograph as error:
-        st.error(error.message.sentence(_), icon=":material/error:")
+        st.error(sentence(error.message), icon=":material/error:")
         return
     st.switch_page(READ_PAGE)
 

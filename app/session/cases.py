@@ -12,24 +12,21 @@ from uuid import uuid4
 
 import numpy as np
 import streamlit as st
-from starlette.formparsers import MultiPartParser
 from streamlit.runtime.scriptrunner import RerunException, StopException, get_script_run_ctx
 
 from app.session.language import gettext as _
 from pipeline.data.phantom import EXAMPLES, draw_film
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.io.orientation import repaired
-from pipeline.io.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
+from pipeline.io.radiograph import Radiograph, UnreadableRadiograph
 from pipeline.models import registry
-from pipeline.serving.queue import Ticket, service
+from pipeline.serving import films
+from pipeline.serving.queue import NoAnswer, Ticket, service
 from pipeline.text.messages import Message
 
 PAUSE = 0.5  # seconds until the page tells anew how many films come first
 MEGABYTE = 1024 * 1024
 MAX_HELD = 256 * MEGABYTE  # of a session's films
-
-# What is uploaded stays in memory: above a megabyte it would be spooled to a temporary file.
-MultiPartParser.spool_max_size = 2**40
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +59,9 @@ def diagnosis_of(case: Case, model: str):
     while model not in case.answers:
         ticket = case.tickets.get(model)
         if ticket is None or ticket.forgotten:
-            ticket = case.tickets[model] = service().submit(owner(), case.radiograph, model)
+            ticket = case.tickets[model] = service().submit(
+                owner(), case.radiograph, model, party()
+            )
         # Streamlit ends the script in here when the reader touches something: the film keeps its
         # place, and the script that follows waits for the same ticket.
         _wait(ticket)
@@ -77,7 +76,7 @@ def diagnosis_of(case: Case, model: str):
 
 def ask(radiograph: Radiograph, model: str):
     """A model's answer to a film that is no case of the session. Raises as `diagnosis_of`."""
-    ticket = service().submit(owner(), radiograph, model)
+    ticket = service().submit(owner(), radiograph, model, party())
     try:
         _wait(ticket)
     except (RerunException, StopException):
@@ -88,12 +87,18 @@ def ask(radiograph: Radiograph, model: str):
 
 def list_asker(model: str):
     """How a work list asks: in the queue, under a name of its own, and waiting for a place."""
-    name = f"list:{uuid4()}"
+    name, mine = f"list:{uuid4()}", party()
 
     def answer(stop, radiograph, _predictor):
-        return service().ask(name, radiograph, model, given_up=stop.is_set, insist=True)
+        return service().ask(name, radiograph, model, given_up=stop.is_set, insist=True, party=mine)
 
     return answer
+
+
+def list_reader():
+    """How a work list decodes a film: in its turn, within the server's memory."""
+    mine = party()
+    return lambda stop, data: films.read(data, mine, stop.is_set)
 
 
 def _wait(ticket: Ticket) -> None:
@@ -110,6 +115,13 @@ def owner() -> str:
     """Under which name the session's films wait."""
     context = get_script_run_ctx()
     return f"page:{context.session_id if context else 'none'}"
+
+
+def party() -> str:
+    """Whom the session belongs to, as the queue and the memory are shared between them."""
+    if st.user.get("is_logged_in"):
+        return f"sub:{st.user.get('sub', '')}"
+    return str(st.context.ip_address or "127.0.0.1")  # Streamlit's None
 
 
 def is_answered(case: Case, model: str) -> bool:
@@ -145,7 +157,8 @@ def open_case(case: Case) -> None:
 
 def _size(case: Case) -> int:
     """Bytes that a case holds, more or less: its film, its file, and what the models made of it."""
-    return case.radiograph.pixels.nbytes + len(case.source or b"") + 8 * MEGABYTE
+    rows, columns = case.radiograph.shape
+    return 4 * rows * columns + len(case.source or b"") + 8 * MEGABYTE
 
 
 def selected_case() -> Case | None:
@@ -154,8 +167,8 @@ def selected_case() -> Case | None:
 
 
 def read_case(name: str, origin: str, data: bytes) -> Case:
-    """Decode a file. Raises UnreadableRadiograph."""
-    radiograph = read_radiograph(data)
+    """Decode a file. Raises UnreadableRadiograph, or NoAnswer without memory for it."""
+    radiograph = films.hold(data, party())
     source = data if radiograph.format == "DICOM" else None
     return Case(name, origin, radiograph, source=source)
 
@@ -166,7 +179,7 @@ def take_uploads(files) -> None:
     for file in files:
         try:
             open_case(read_case(file.name, "upload", file.getvalue()))
-        except UnreadableRadiograph as error:
+        except (UnreadableRadiograph, NoAnswer) as error:
             refused().append((file.name, error.message))
 
 
@@ -203,8 +216,8 @@ LISTED = 4
 def repair(case: Case, code: str) -> None:
     """Open the case as it should have come: inverted or turned, as the verdict's code says."""
     film = case.radiograph
-    pixels = repaired(film.pixels, (code,))
-    right = replace(film, pixels=pixels, repairs=(*film.repairs, code))
+    repairs = (*film.repairs, code)
+    right = films.derive(film, lambda pixels: repaired(pixels, (code,)), party(), repairs=repairs)
     open_case(replace(case, radiograph=right, answers={}, tickets={}))
 
 
@@ -230,5 +243,5 @@ def database_films() -> dict[str, list]:
 def open_database_film(label: str, number: int) -> None:
     """Open a film of the database."""
     film = database_films()[label][number]
-    radiograph = read_radiograph(film.path.read_bytes())
+    radiograph = films.hold(film.path.read_bytes(), party())
     open_case(Case(film.name, "database", radiograph, truth=film.label))

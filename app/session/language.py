@@ -11,6 +11,7 @@ from pathlib import Path
 import streamlit as st
 from babel.messages.pofile import read_po
 
+from app.views.markdown import escape
 from pipeline.text import formatting
 from pipeline.text.messages import Message
 
@@ -61,7 +62,13 @@ def gettext(text: str) -> str:
 
 
 def sentence(reason: Message) -> str:
-    """A reason in the reader's language, its percentages too."""
+    """A reason in the reader's language, its percentages too, as Markdown: what a file says of
+    itself is text in it."""
+    return formatting.sentence(reason, gettext, current(), escape)
+
+
+def plain_sentence(reason: Message) -> str:
+    """The same where Markdown is not read: in a table's cell."""
     return formatting.sentence(reason, gettext, current())
 
 

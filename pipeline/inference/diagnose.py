@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from pipeline.inference.diagnosis import Diagnosis
@@ -12,6 +13,8 @@ from pipeline.io.radiograph import Radiograph, read_radiograph
 from pipeline.models.site import decisions_of
 from pipeline.quality.gate import REASONS, Verdict, judge
 from pipeline.text.messages import Message
+
+MOST_PIXELS = 16_000_000
 
 
 def diagnose_bytes(data: bytes, predictor: Predictor, **settings) -> Diagnosis:
@@ -40,6 +43,18 @@ def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> V
     return replace(verdict, reasons=(Message(min(passing, key=passing.get)),))
 
 
+def _within_bounds(radiograph: Radiograph) -> Radiograph:
+    """The film, or one of more than `MOST_PIXELS` shrunk by area: the graph and the gate hold
+    several copies of it."""
+    rows, columns = radiograph.shape
+    scale = (MOST_PIXELS / (rows * columns)) ** 0.5
+    if scale >= 1:
+        return radiograph
+    size = max(1, int(columns * scale)), max(1, int(rows * scale))
+    small = cv2.resize(radiograph.pixels, size, interpolation=cv2.INTER_AREA)
+    return replace(radiograph, pixels=small)
+
+
 def diagnose(
     radiograph: Radiograph,
     predictor: Predictor,
@@ -66,11 +81,12 @@ def diagnose_many(
     Every film's ``seconds`` are those of the pass that it shared.
     """
     started = time.perf_counter()
-    answers = predictor.many(np.stack([radiograph.pixels for radiograph in radiographs]))
+    seen = [_within_bounds(radiograph) for radiograph in radiographs]
+    answers = predictor.many(np.stack([radiograph.pixels for radiograph in seen]))
     entry, looks = predictor.entry, predictor.architecture
     own, limits = decisions_of(entry)
     judged = []
-    for radiograph, answer in zip(radiographs, answers, strict=True):
+    for radiograph, answer in zip(seen, answers, strict=True):
         verdict = judge(radiograph, answer.mask_probability, predictor.gate, answer.context)
         judged.append(explain(radiograph, verdict, predictor))
     seconds = time.perf_counter() - started

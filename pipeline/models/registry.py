@@ -116,6 +116,14 @@ def classifiers(
     return [name for name in names if not installed or entry(name, folder).is_available()]
 
 
+def known_classifiers() -> list[str] | None:
+    """Names of all classifiers that there may be; None where the registry cannot be read."""
+    try:
+        return classifiers(every=True, installed=False)
+    except WeightsError:
+        return None
+
+
 def unseen_films(folder: Path | None = None) -> set[str]:
     """Names of the database's films that no model was trained or tuned on."""
     path = (folder or weights_folder()) / SPLIT

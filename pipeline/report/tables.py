@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable
 from unicodedata import category
 
@@ -26,8 +27,9 @@ COLUMNS = (
     "unet_sha256",
     "version",
 )
-# What spreadsheets take for a formula, in ASCII and in full width (OWASP, CSV injection).
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Where a spreadsheet may see a cell begin with a formula (OWASP, CSV injection): at the start, and
+# behind every sign that some country's spreadsheet divides cells at; in ASCII and in full width.
+FORMULA = re.compile(r"""(^|[,;|\t\r\n])(?=[\s"]*[=+\-@＝＋－＠])|^(?=[\t\r\n])""")
 UNSEEN = ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp")
 LONGEST = 1_000  # characters of a cell; Excel refuses more than 32,767
 
@@ -78,8 +80,7 @@ def safe(value):
     """The value as a cell that no spreadsheet runs, and that XML can hold."""
     if not isinstance(value, str):
         return value
-    start = "'" if value.lstrip().startswith(FORMULA) or value.startswith(FORMULA) else ""
-    return start + printable(value)
+    return printable(FORMULA.sub(r"\1'", value[:LONGEST]))
 
 
 def printable(text: str) -> str:

@@ -1,9 +1,10 @@
 """One worker for all who ask: models loaded once, and a bounded queue in front of them.
 
 Whoever wants an answer hands in a film under a name of their own ("owner": a browser session, a
-work list, a caller of the HTTP interface) and holds a `Ticket`. The worker takes owners in turn,
-so that two hundred films of one do not keep another waiting, and puts films of one size for one
-model through the graph together. TensorFlow's own `predict` is not thread-safe; here one thread
+work list, a caller of the HTTP interface) and holds a `Ticket`. Owners belong to a party: a
+signed-in person, or an address. The worker takes parties in turn, and each party's owners, so that
+two hundred films of one do not keep another waiting, and puts films of one size for one model
+through the graph together. TensorFlow's own `predict` is not thread-safe; here one thread
 runs the forward pass of every reading, and what looks into the graph beside it does not use
 `predict` either.
 """
@@ -14,7 +15,7 @@ import gc
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError, wait
 from functools import cache
@@ -30,6 +31,7 @@ from pipeline.text.messages import Message
 log = logging.getLogger(__name__)
 STOP_SECONDS = 60.0  # how long the last film, or a model that loads, may take at the end
 FORGOTTEN_SECONDS = 20.0  # nobody has asked for a film's answer for so long
+PASS_PIXELS = 16_000_000  # of all films in one forward pass, one film excepted
 TRIES = 2  # how often a film may be there when the worker dies
 
 
@@ -76,7 +78,7 @@ class Models:
         try:
             future.set_result(self._load(name))
         except registry.WeightsError as error:
-            log.error("%s: %s", name, error)
+            log.error("%s: %s", name, error.message.sentence())
             future.set_exception(error)
         except Exception as error:  # no memory, damaged file with the right hash
             log.exception("%s cannot be loaded", name)
@@ -100,11 +102,19 @@ class Models:
 class Ticket:
     """A film that waits for a model's answer. Made by `InferenceQueue.submit`."""
 
-    def __init__(self, queue: "InferenceQueue", owner: str, radiograph: Radiograph, model: Future):
+    def __init__(
+        self,
+        queue: "InferenceQueue",
+        owner: str,
+        radiograph: Radiograph,
+        model: Future,
+        party: str,
+    ):
         self._queue = queue
         self._outcome: Future = Future()
-        self.owner = owner
+        self.owner, self.party = owner, party
         self.radiograph = radiograph
+        self.pixels = radiograph.pixels  # which it may otherwise let go while it waits
         self.model = model
         self.born = self.awaited_until = time.monotonic()
         self.tries = 0
@@ -122,6 +132,10 @@ class Ticket:
     def result(self):
         """The `Diagnosis`. Raises NoAnswer or WeightsError; to be asked after `wait`."""
         return self._outcome.result(0)
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call so, from whatever thread, once the answer has come."""
+        self._outcome.add_done_callback(lambda _outcome: call())
 
     @property
     def done(self) -> bool:
@@ -144,6 +158,7 @@ class Ticket:
 
     def settle(self, answer=None, error: Exception | None = None) -> None:
         """Give the answer or the reason for none; the first one counts."""
+        self.pixels = None
         with contextlib.suppress(InvalidStateError):
             if error is None:
                 self._outcome.set_result(answer)
@@ -160,28 +175,37 @@ class InferenceQueue:
     """Films in, diagnoses out, one forward pass at a time.
 
     ``capacity``: films that may wait; ``batch``: films per forward pass; ``patience``: seconds
-    after which a film that waits is given up.
+    after which a film that waits is given up. Of a full queue one party may hold a quarter: what
+    it has beyond gives way to a party that has less.
     """
 
     def __init__(self, capacity: int = 64, batch: int = 4, patience: float = 120):
         self.capacity, self.batch, self.patience = capacity, batch, patience
         self._changed = threading.Condition()
         self._waiting: dict[str, deque[Ticket]] = {}  # in the order of their turn
+        self._served: dict[str, int] = {}  # by party: its last turn
+        self._turns = 0
         self._running: list[Ticket] = []
         self._worker: threading.Thread | None = None
         self._stopped = False
 
-    def submit(self, owner: str, radiograph: Radiograph, model: Future) -> Ticket:
-        """Queue a film for a model that may still be loading. Raises NoAnswer when full."""
-        ticket = Ticket(self, owner, radiograph, model)
+    def submit(
+        self, owner: str, radiograph: Radiograph, model: Future, party: str | None = None
+    ) -> Ticket:
+        """Queue a film for a model that may still be loading. Raises NoAnswer when full.
+
+        ``party``: whom the owner belongs to; by default it is a party of its own.
+        """
+        ticket = Ticket(self, owner, radiograph, model, party or owner)
         with self._changed:
             if self._stopped:
                 raise NoAnswer("stopping")
             self._forget()
-            if self.depth() >= self.capacity:
+            if self.depth() >= self.capacity and not self._make_room(ticket.party):
                 telemetry.count_refused("queue_full")
                 raise NoAnswer("queue_full", count=self.depth())
             self._waiting.setdefault(owner, deque()).append(ticket)
+            self._served.setdefault(ticket.party, self._turns)
             self._show()
             self._start()
             self._changed.notify_all()
@@ -191,6 +215,21 @@ class InferenceQueue:
     def depth(self) -> int:
         """How many films wait."""
         return sum(map(len, self._waiting.values()))
+
+    def _make_room(self, party: str) -> bool:
+        """Whether the party that has the most has given up its youngest film for this one."""
+        waiting = [ticket for tickets in self._waiting.values() for ticket in tickets]
+        counts = Counter(ticket.party for ticket in waiting)
+        if not counts or counts[party] >= max(1, self.capacity // 4):
+            return False
+        most, count = counts.most_common(1)[0]
+        if count <= max(1, self.capacity // 4):
+            return False
+        youngest = max((t for t in waiting if t.party == most), key=lambda t: t.born)
+        self._remove(youngest)
+        telemetry.count_refused("queue_full")
+        youngest.settle(error=NoAnswer("queue_full", count=self.capacity))
+        return True
 
     def ahead_of(self, ticket: Ticket) -> int:
         """How many films come before this one, those in the graph included."""
@@ -247,6 +286,7 @@ class InferenceQueue:
             tickets.remove(ticket)
             if not tickets:
                 del self._waiting[ticket.owner]
+            self._forget_turns()
             self._show()
 
     def _start(self) -> None:
@@ -281,7 +321,8 @@ class InferenceQueue:
         with self._changed:
             while not self._stopped:
                 self._forget()
-                first = next((t[0] for t in self._waiting.values() if t[0].model.done()), None)
+                heads = (self._waiting[owner][0] for owner in self._in_turn())
+                first = next((ticket for ticket in heads if ticket.model.done()), None)
                 if first is not None:
                     self._running = self._take(first)
                     self._show()
@@ -299,21 +340,33 @@ class InferenceQueue:
                 ticket.settle(error=Forgotten())
 
     def _take(self, first: Ticket) -> list[Ticket]:
-        """The batch that begins with ``first``: owners in turn, each then goes to the end."""
+        """The batch that begins with ``first``: whose film is taken then goes to the end."""
         batch: list[Ticket] = []
-        found = True
-        while found and len(batch) < self.batch:
-            found = False
-            for owner in list(self._waiting):
-                tickets = self._waiting[owner]
-                if len(batch) < self.batch and tickets[0].key == first.key:
-                    batch.append(tickets.popleft())
-                    batch[-1].tries += 1
-                    del self._waiting[owner]
-                    if tickets:
-                        self._waiting[owner] = tickets
-                    found = True
+        rows, columns = first.radiograph.shape
+        most = max(1, min(self.batch, PASS_PIXELS // (rows * columns)))
+        while len(batch) < most:
+            same = (o for o in self._in_turn() if self._waiting[o][0].key == first.key)
+            owner = next(same, None)
+            if owner is None:
+                break
+            tickets = self._waiting.pop(owner)
+            batch.append(tickets.popleft())
+            batch[-1].tries += 1
+            self._turns += 1
+            self._served[batch[-1].party] = self._turns
+            if tickets:
+                self._waiting[owner] = tickets
+        self._forget_turns()
         return batch
+
+    def _in_turn(self) -> list[str]:
+        """Owners by the last turn of their party, and of one party by their own."""
+        return sorted(self._waiting, key=lambda o: self._served.get(self._waiting[o][0].party, 0))
+
+    def _forget_turns(self) -> None:
+        """Parties that wait for nothing come in at the end when they come again."""
+        waiting = {tickets[0].party for tickets in self._waiting.values()}
+        self._served = {p: turn for p, turn in self._served.items() if p in waiting}
 
 
 def _answer(batch: list[Ticket]) -> None:
@@ -350,9 +403,11 @@ class Service:
     def __init__(self, models: Models, queue: InferenceQueue):
         self.models, self.queue = models, queue
 
-    def submit(self, owner: str, radiograph: Radiograph, model: str) -> Ticket:
-        """Queue a film. Raises NoAnswer when the queue is full."""
-        return self.queue.submit(owner, radiograph, self.models.prepare(model))
+    def submit(
+        self, owner: str, radiograph: Radiograph, model: str, party: str | None = None
+    ) -> Ticket:
+        """Queue a film, see `InferenceQueue.submit`. Raises NoAnswer when the queue is full."""
+        return self.queue.submit(owner, radiograph, self.models.prepare(model), party)
 
     def ask(
         self,
@@ -361,6 +416,7 @@ class Service:
         model: str,
         given_up: Callable[[], bool] = lambda: False,
         insist: bool = False,
+        party: str | None = None,
     ):
         """Queue a film and wait for its `Diagnosis`. Raises NoAnswer or WeightsError.
 
@@ -368,7 +424,7 @@ class Service:
         """
         while True:
             try:
-                ticket = self.submit(owner, radiograph, model)
+                ticket = self.submit(owner, radiograph, model, party)
                 break
             except NoAnswer as error:
                 if not insist or error.message.code != "queue_full" or given_up():

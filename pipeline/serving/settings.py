@@ -1,7 +1,12 @@
 """What the environment decides: every variable, its default and its range, in one place."""
 
 import os
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from functools import partial
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 
 def _variable(name: str, default, about: str, low=None, high=None):
@@ -24,6 +29,8 @@ class Settings:
     queue: int = _variable("PULMOSCOPE_QUEUE", 64, "images that may wait at a time", 1, 10_000)
     batch: int = _variable("PULMOSCOPE_BATCH", 4, "images of one size per forward pass", 1, 256)
     patience: int = _variable("PULMOSCOPE_PATIENCE", 120, "seconds an image may wait", 1, 3600)
+    memory: int = _variable("PULMOSCOPE_MEMORY", 0, "MB for images; 0: a third", 0, 1_000_000)
+    proxies: str = _variable("PULMOSCOPE_PROXIES", "", "addresses whose X-Forwarded-For counts")
     log: int = _variable("PULMOSCOPE_LOG", 1, "1: a JSON line per diagnosis, 0: none", 0, 1)
     metrics_port: int = _variable("PULMOSCOPE_METRICS_PORT", 0, "Prometheus; 0: none", 0, 65535)
     metrics_address: str = _variable("PULMOSCOPE_METRICS_ADDRESS", "127.0.0.1", "who may ask it")
@@ -40,10 +47,48 @@ def read_settings(environment=os.environ) -> Settings:
     """The settings. Raises ValueError with a sentence for a value that does not fit."""
     values = {}
     for one in fields(Settings):
-        text = environment.get(one.metadata["name"], "")
+        text = environment.get(one.metadata["name"], "").strip()
         if text:
             values[one.name] = text if one.type is str else _whole_number(one.metadata, text)
-    return Settings(**values)
+    settings = Settings(**values)
+    names = filter(None, (name.strip() for name in settings.preload.split(",")))
+    return replace(settings, preload=",".join(names))
+
+
+def check_settings(environment=os.environ, models: Collection[str] | None = None) -> Settings:
+    """The settings, for a server that is about to start.
+
+    Raises ValueError also for a variable that there is not, which may be a slip of the pen that
+    opens what should be closed, for folders and addresses that are none, and for a model to preload
+    that is not among ``models``.
+    """
+    known = variables()
+    for name in sorted(environment):
+        if name.startswith("PULMOSCOPE_") and name not in known:
+            ends = [one.removeprefix("PULMOSCOPE_") for one in known]
+            near = get_close_matches(name.removeprefix("PULMOSCOPE_"), ends, 1)
+            hint = f"did you mean PULMOSCOPE_{near[0]}?" if near else "README lists them all."
+            raise ValueError(f"There is no setting {name}: {hint}")
+    settings = read_settings(environment)
+    for name, folder in (("DATA", settings.data), ("WEIGHTS", settings.weights)):
+        if folder and not Path(folder).is_dir():
+            raise ValueError(f"PULMOSCOPE_{name} is {folder!r}: there is no such folder.")
+    _check_address("PULMOSCOPE_METRICS_ADDRESS", settings.metrics_address, ip_address)
+    for one in filter(None, settings.proxies.split(",")):
+        _check_address("PULMOSCOPE_PROXIES", one.strip(), partial(ip_network, strict=False))
+    for one in filter(None, settings.preload.split(",")):
+        if models is not None and one not in models:
+            raise ValueError(
+                f"PULMOSCOPE_PRELOAD names {one!r}: choose from {', '.join(sorted(models))}."
+            )
+    return settings
+
+
+def _check_address(name: str, text: str, read: Callable) -> None:
+    try:
+        read(text)
+    except ValueError as error:
+        raise ValueError(f"{name} names {text!r}: give an address such as 10.0.0.1.") from error
 
 
 def _whole_number(about: dict, text: str) -> int:

@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import cv2
@@ -25,6 +25,7 @@ import numpy as np
 from pipeline.data.phantom import EXAMPLES, draw_film
 from pipeline.io.archive import MAX_FILMS, MEGABYTE, Source, files_in, is_archive
 from pipeline.io.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
+from pipeline.serving import budget
 from pipeline.serving.queue import NoAnswer
 from pipeline.text.messages import Message
 
@@ -53,23 +54,50 @@ class Row:
         return "data:image/jpeg;base64," + base64.b64encode(self.thumbnail).decode()
 
 
-def gather(files: Iterable[tuple[str, bytes]]) -> tuple[list[Source], Message | None]:
+class Kept:
+    """Stands for the memory of one dropped file: the sources that are read from it hold it."""
+
+    def __init__(self, size: int, party: str):
+        place = budget.files().at_once(size, party)
+        self.size = size
+        weakref.finalize(self, place.release)
+
+    def read(self, read: Callable[[], bytes]) -> bytes:
+        return read()
+
+
+def gather(
+    files: Iterable[tuple[str, bytes]],
+    party: str = "",
+    before: tuple[Source, ...] = (),
+) -> tuple[list[Source], Message | None]:
     """Sources of dropped files, (name, bytes) each; a ZIP is replaced by the files in it.
 
-    Returns the sources, and a message when some had to be left out.
+    ``party``: whose they are, in the server's budget of memory; ``before``: sources that were
+    gathered earlier and come first. Returns the sources, and a message when some had to be left
+    out.
     """
-    sources: list[Source] = []
-    held, left_out = 0, 0
+    sources = list(before)
+    held = sum(kept.size for kept in {id(k): k for k in map(_kept, before) if k}.values())
+    left_out = 0
     for name, data in files:
         found = _sources_of(name, data)
-        held += len(data)
-        if held > MAX_HELD_MB * MEGABYTE or len(sources) + len(found) > MAX_FILMS:
-            held -= len(data)
+        full = held + len(data) > MAX_HELD_MB * MEGABYTE
+        try:
+            if full or len(sources) + len(found) > MAX_FILMS:
+                raise NoAnswer("no_room")
+            kept = Kept(len(data), party)
+        except NoAnswer:
             left_out += len(found)
-        else:
-            sources += found
+            continue
+        held += len(data)
+        sources += [replace(one, read=partial(kept.read, one.read)) for one in found]
     values = {"films": MAX_FILMS, "megabytes": MAX_HELD_MB, "count": left_out}
     return sources, Message("list_full", values) if left_out else None
+
+
+def _kept(source: Source) -> Kept | None:
+    return getattr(getattr(source.read, "func", None), "__self__", None)
 
 
 def _sources_of(name: str, data: bytes) -> list[Source]:
@@ -100,13 +128,15 @@ def _ask_alone(radiograph: Radiograph, predictor):
     return diagnose(radiograph, predictor)
 
 
-def read_row(source: Source, predictor, ask: Callable = _ask_alone) -> Row:
+def read_row(
+    source: Source, predictor, ask: Callable = _ask_alone, read: Callable = read_radiograph
+) -> Row:
     """Read and diagnose one file; nothing escapes, a failure is a row with its sentence."""
     sha256 = None
     try:
         data = source.read()
         sha256 = hashlib.sha256(data).hexdigest()
-        diagnosis = ask(read_radiograph(data), predictor)
+        diagnosis = ask(read(data), predictor)
         thumbnail = _thumbnail(diagnosis.radiograph.pixels)
         return Row(source, diagnosis.as_dict(), diagnosis.verdict.reasons, thumbnail)
     except (UnreadableRadiograph, NoAnswer) as error:
@@ -164,16 +194,22 @@ class WorkList:
 
     ``predictor``: the future of a `Predictor`, which may still be loading. ``ask``: the event
     "nobody waits any more", film and predictor to a `Diagnosis`; by default the predictor is
-    asked directly, without a queue.
+    asked directly, without a queue. ``read``: the same event and a file's bytes to a `Radiograph`.
     """
 
-    def __init__(self, sources: list[Source], predictor: Future, ask: Callable | None = None):
+    def __init__(
+        self,
+        sources: list[Source],
+        predictor: Future,
+        ask: Callable | None = None,
+        read: Callable | None = None,
+    ):
         self.total = len(sources)
         self._progress = _Progress()
         # The thread does not know the list: when a session ends, nobody does, and it stops.
         weakref.finalize(self, self._progress.stop.set)
         self._progress.thread = threading.Thread(
-            target=_read_all, args=(sources, predictor, self._progress, ask), daemon=True
+            target=_read_all, args=(sources, predictor, self._progress, ask, read), daemon=True
         )
         self._progress.thread.start()
         _lists.add(self._progress)
@@ -214,7 +250,11 @@ class WorkList:
 
 
 def _read_all(
-    sources: list[Source], loading: Future, progress: _Progress, ask: Callable | None
+    sources: list[Source],
+    loading: Future,
+    progress: _Progress,
+    ask: Callable | None,
+    read: Callable | None,
 ) -> None:
     while not loading.done():
         if progress.stop.wait(0.1):
@@ -229,7 +269,12 @@ def _read_all(
     for source in sources:
         if progress.stop.is_set():
             return
-        row = read_row(source, predictor, partial(ask, progress.stop) if ask else _ask_alone)
+        row = read_row(
+            source,
+            predictor,
+            partial(ask, progress.stop) if ask else _ask_alone,
+            partial(read, progress.stop) if read else read_radiograph,
+        )
         if row.reasons and row.reasons[0].code == "stopping":
             return
         progress.rows.append(row)

@@ -24,12 +24,25 @@ def percent(value: float, language: str, digits: int = 0) -> str:
     return format_percent(value, format=pattern, locale=language).replace("-", MINUS)
 
 
-def sentence(reason: Message, translate: Callable[[str], str], language: str) -> str:
-    """A reason, with its percentages as the language writes them."""
+def sentence(
+    reason: Message,
+    translate: Callable[[str], str],
+    language: str,
+    write: Callable[[str], str] = str,
+) -> str:
+    """A reason, with its percentages as the language writes them.
+
+    ``write`` makes of any other text among its values, which may be a file's own, what the place
+    takes that shows it (Markdown, for one).
+    """
 
     def written(value: Any) -> Any:
-        found = isinstance(value, str) and re.fullmatch(r"(-?\d+)(\.\d)?%", value)
-        return percent(float(value[:-1]) / 100, language, int(bool(found[2]))) if found else value
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"(-?\d+)(\.\d)?%", value)
+        if found is None:
+            return write(value)
+        return percent(float(value[:-1]) / 100, language, int(bool(found[2])))
 
     values = {key: written(value) for key, value in reason.values.items()}
     return Message(reason.code, values).sentence(translate)

@@ -58,6 +58,10 @@ SENTENCES = {
     "worker_failed": "Reading this image was interrupted twice: try another image, and report it if that one works.",
     "upload_large": "The file is larger than {megabytes} MB: reduce the image size and send it again.",
     "token_needed": "This server requires signing in: send a token of its OpenID provider as 'Authorization: Bearer TOKEN'.",
+    "no_room": "The server's memory is full of other images: try again in a minute.",
+    "film_memory": "Reading this image takes {megabytes} MB, and this server has {most} MB for images: reduce its size and try again.",
+    "body_slow": "The image came too slowly or not to its end: send it again over a faster connection.",
+    "page_failed": "This page failed for an unexpected reason: try again, and report it if it fails again.",
     "stopping": "The server is stopping: try again in a minute.",
     # The film is read, but no DICOM objects can be made.
     "dicom_only": "This is not a DICOM file: DICOM objects can only be created from DICOM files.",

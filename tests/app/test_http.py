@@ -3,8 +3,8 @@
 import gzip
 import hashlib
 import tempfile
-import threading
 import time
+from concurrent.futures import Future
 from functools import partial
 
 import anyio
@@ -12,7 +12,6 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from anyio import CapacityLimiter
 from fastapi.testclient import TestClient
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
@@ -21,9 +20,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.http import api as interface
-from app.http import auth
-from app.session import cases
+from app.http import auth, bodies
 from pipeline.inference.diagnose import diagnose_bytes
+from pipeline.io.radiograph import read_radiograph
 from pipeline.models import registry
 from pipeline.serving import self_check
 from pipeline.serving.queue import InferenceQueue, Models, NoAnswer, Service
@@ -119,7 +118,7 @@ def test_a_model_whose_weights_are_missing(client, clear_png, monkeypatch, tmp_p
 
 
 def test_too_much_is_refused_before_it_is_read(client, monkeypatch):
-    monkeypatch.setattr(interface.config, "get_option", lambda _name: 1)
+    monkeypatch.setattr(interface.bodies.config, "get_option", lambda _name: 1)
     answer = client.post("/diagnose", content=b"\0" * (1024 * 1024 + 1))
     assert answer.status_code == 413
     assert answer.json()["reasons"] == ["upload_large"]
@@ -144,38 +143,98 @@ def test_nobody_can_answer(client, service, clear_png, monkeypatch, error, statu
     assert answer.json()["reasons"] == [error.message.code]
 
 
-def test_health_answers_while_films_wait_and_too_many_are_refused(service, monkeypatch):
-    places = CapacityLimiter(60)
-    monkeypatch.setattr(interface, "PLACES", places)
+@pytest.fixture
+def idle(monkeypatch) -> Service:
+    """A server whose model never comes: what is asked of it waits."""
+    made, never = Service(Models(str), InferenceQueue()), Future()
+    monkeypatch.setattr(made.models, "prepare", lambda _name: never)
+    monkeypatch.setattr(interface, "service", lambda: made)
+    yield made
+    made.queue.stop()
+
+
+def test_health_answers_while_films_wait_and_too_many_are_refused(idle, monkeypatch):
+    monkeypatch.setattr(interface, "OPEN", interface.bodies.Requests(60))
     monkeypatch.setattr(interface.self_check, "state", lambda *_: "ok")
-    go = threading.Event()
 
-    def wait(*_):
-        go.wait(60)
-        raise NoAnswer("stopping")
-
-    monkeypatch.setattr(interface, "read_radiograph", wait)
-
-    async def ask() -> None:
+    async def ask(content: bytes) -> None:
         transport = httpx.ASGITransport(interface.api)
         async with (
             httpx.AsyncClient(transport=transport, base_url="http://pulmoscope") as asker,
             anyio.create_task_group() as tasks,
         ):
-            for _i in range(places.total_tokens):  # the shared pool has 40 threads
-                tasks.start_soon(partial(asker.post, "/diagnose", content=b"film"))
+            for _i in range(45):  # the shared pool has 40 threads
+                tasks.start_soon(partial(asker.post, "/diagnose", content=content))
             try:
-                with anyio.fail_after(30):
-                    while places.available_tokens:
+                with anyio.fail_after(60):
+                    while idle.queue.depth() < 45:
                         await anyio.sleep(0.01)
                     assert (await asker.get("/health")).status_code == 200
-                    refused = await asker.post("/diagnose", content=b"film")
+                    refused = await asker.post("/diagnose", content=content)
             finally:
-                go.set()
+                idle.queue.refuse()
             assert refused.status_code == 429
             assert refused.json()["reasons"] == ["queue_full"]
 
+    film = np.zeros((64, 64), np.uint8)
+    anyio.run(ask, cv2.imencode(".png", film)[1].tobytes())
+
+
+def test_who_hangs_up_leaves_the_queue(idle):
+    """SECURITY.md: "A caller who hangs up leaves the queue." """
+    film = cv2.imencode(".png", np.zeros((64, 64), np.uint8))[1].tobytes()
+
+    async def ask() -> None:
+        gone = anyio.Event()
+
+        async def receive():
+            if not gone.is_set() and not receive.sent:
+                receive.sent = True
+                return {"type": "http.request", "body": film}
+            if not gone.is_set():  # as servers do, without a pause once it is known
+                await gone.wait()
+            return {"type": "http.disconnect"}
+
+        receive.sent = False
+
+        async def send(_message):
+            pass
+
+        asked = {"type": "http", "method": "POST", "path": "/diagnose", "query_string": b""}
+        asked |= {"headers": [], "client": ("10.0.0.1", 5), "http_version": "1.1"}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(interface.api, asked, receive, send)
+            with anyio.fail_after(60):
+                while not idle.queue.depth():
+                    await anyio.sleep(0.01)
+                gone.set()
+                while idle.queue.depth():
+                    await anyio.sleep(0.01)
+
     anyio.run(ask)
+
+
+def test_a_queue_that_stops_answers_all(idle, clear_png, monkeypatch):
+    monkeypatch.setattr(idle, "submit", partial(_refused_soon, idle))
+    answer = TestClient(interface.api).post("/diagnose", content=clear_png)
+    assert (answer.status_code, answer.json()["reasons"]) == (503, ["stopping"])
+
+
+def _refused_soon(idle, *film):
+    ticket = Service.submit(idle, *film)
+    idle.queue.refuse()
+    return ticket
+
+
+def test_an_unforeseen_error_is_a_sentence_without_its_text(idle, clear_png, monkeypatch, caplog):
+    def fail(*_):
+        raise RuntimeError("Secret^Patient")
+
+    monkeypatch.setattr(interface.films, "decode", fail)
+    answer = TestClient(interface.api).post("/diagnose", content=clear_png)
+    assert answer.status_code == 500
+    assert answer.json()["reasons"] == ["film_failed"]
+    assert "Secret" not in answer.text + caplog.text
 
 
 def test_openapi_describes_it_and_its_page_loads_nothing_from_outside(client):
@@ -229,6 +288,7 @@ def provider(monkeypatch) -> RSAKey:
     }
     monkeypatch.setenv("PULMOSCOPE_SIGN_IN", "1")
     monkeypatch.setattr(auth, "_fetch", answers.__getitem__)
+    monkeypatch.setattr(auth, "provider", auth.Provider())
     monkeypatch.setattr(auth.st, "secrets", secrets)
     return key
 
@@ -249,11 +309,21 @@ def test_a_signed_token_opens_the_interface(client, clear_png, provider):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"iss": "https://other.example"}, {"aud": "other"}, {"exp": 1}],
-    ids=["issuer", "audience", "expired"],
+    [
+        {"iss": "https://other.example"},
+        {"aud": "other"},
+        {"exp": 1},
+        {"nbf": int(time.time()) + 600},
+    ],
+    ids=["issuer", "audience", "expired", "not yet"],
 )
 def test_a_token_for_something_else_does_not(client, clear_png, provider, changes):
     assert ask_with(client, clear_png, f"Bearer {token(provider, **changes)}") == 401
+
+
+def test_clocks_may_differ_by_a_minute(client, clear_png, provider):
+    late = token(provider, exp=int(time.time()) - 20)
+    assert ask_with(client, clear_png, f"Bearer {late}") == 200
 
 
 def test_nor_does_a_token_of_another_key_or_none(client, clear_png, provider):
@@ -272,8 +342,7 @@ def test_films_of_other_programs_share_passes(client, predictor, service):
     coded = [cv2.imencode(".png", film)[1].tobytes() for film in drawn]
     gate = service.models.prepare("light")
     tickets = [
-        service.queue.submit(f"{n}", interface.read_radiograph(data), gate)
-        for n, data in enumerate(coded)
+        service.queue.submit(f"{n}", read_radiograph(data), gate) for n, data in enumerate(coded)
     ]
     for ticket, data in zip(tickets, coded, strict=True):
         assert ticket.wait(60)
@@ -284,7 +353,8 @@ def test_films_of_other_programs_share_passes(client, predictor, service):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_upload_is_never_spooled_to_disk(monkeypatch):
-    """Streamlit's uploads are multipart forms, which Starlette puts into temporary files."""
+    """SECURITY.md: "It is never written to disk." Streamlit's uploads are multipart forms, which
+    Starlette puts into temporary files."""
 
     async def take(request):
         form = await request.form()
@@ -296,8 +366,8 @@ def test_an_upload_is_never_spooled_to_disk(monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     films = TestClient(Starlette(routes=[Route("/", take, methods=["POST"])]))
     film = b"\0" * 5_000_000
-    assert cases.MultiPartParser.spool_max_size > 64 * 2**20
+    assert bodies.MultiPartParser.spool_max_size > 64 * 2**20
     assert films.post("/", files={"file": ("film.dcm", film)}).text == "5000000"
-    monkeypatch.setattr(cases.MultiPartParser, "spool_max_size", 2**20)
+    monkeypatch.setattr(bodies.MultiPartParser, "spool_max_size", 2**20)
     with pytest.raises(OSError, match="no space left"):  # so that this test can fail
         films.post("/", files={"file": ("film.dcm", film)})

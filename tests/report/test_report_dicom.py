@@ -76,6 +76,16 @@ def case(film_and_lungs) -> tuple[bytes, Diagnosis]:
     return data, read_by_model(data, lungs)
 
 
+def test_a_name_of_a_numeric_type_is_a_sentence(film_and_lungs):
+    """pydicom says what it cannot read as a number: the name."""
+    film, lungs = film_and_lungs
+    data = source(film).replace(b"\x10\x00\x10\x00PN", b"\x10\x00\x10\x00DS")
+    with pytest.raises(NotExportable) as caught:
+        dicom_objects(data, read_by_model(data, lungs))
+    assert caught.value.message.code == "dicom_not_exportable"
+    assert "Zo" not in str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def files(case) -> dict[str, bytes]:
     return dicom_objects(*case)

@@ -16,7 +16,7 @@ from pipeline.inference import diagnose as diagnosing
 from pipeline.models import registry
 from pipeline.serving import telemetry
 from pipeline.serving.queue import InferenceQueue, Models, NoAnswer, Service
-from pipeline.serving.settings import Settings, read_settings, variables
+from pipeline.serving.settings import Settings, check_settings, read_settings, variables
 from tests.conftest import ROOT, radiograph_of
 
 SECONDS = 30
@@ -126,15 +126,62 @@ def test_films_of_one_size_and_model_share_a_pass(machine):
 def test_a_full_queue_says_so_and_takes_films_again_later(machine):
     queue, model = InferenceQueue(capacity=2, batch=1), ready()
     first = hold(machine, queue, model)
-    waiting = [queue.submit("a", film(n), model) for n in (1, 2)]
+    waiting = [queue.submit(owner, film(n), model) for n, owner in ((1, "a"), (2, "b"))]
     with pytest.raises(NoAnswer) as caught:
-        queue.submit("b", film(3), model)
+        queue.submit("a", film(3), model)
     assert caught.value.message.code == "queue_full"
     assert caught.value.message.values == {"count": 2}
     machine.go.set()
     assert answer(first) == "answer 0"
     assert answer(waiting[1]) == "answer 2"
     assert answer(queue.submit("b", film(3), model)) == "answer 3"
+
+
+def test_one_party_does_not_fill_the_queue_for_others(machine):
+    """SECURITY.md: "no party keeps more than a quarter of a full queue from others"."""
+    queue, model = InferenceQueue(capacity=8, batch=1), ready()
+    hold(machine, queue, model)
+    greedy = [queue.submit("http:1", film(n), model, "1") for n in range(1, 9)]
+    readers = [queue.submit(f"page:{n}", film(n), model, f"{n}") for n in range(10, 16)]
+    assert [ticket.done for ticket in greedy] == [False] * 2 + [True] * 6
+    with pytest.raises(NoAnswer) as caught:
+        greedy[-1].result()
+    assert caught.value.message.code == "queue_full"
+    with pytest.raises(NoAnswer):
+        queue.submit("page:16", film(16), model, "16")  # all have their share
+    machine.go.set()
+    assert [answer(t) for t in readers] == [f"answer {n}" for n in range(10, 16)]
+
+
+def test_a_party_of_many_sessions_has_one_turn(machine):
+    queue, model = InferenceQueue(batch=1), ready()
+    hold(machine, queue, model)
+    many = [queue.submit(f"page:{n}", film(n), model, "1") for n in range(1, 6)]
+    reader = [queue.submit("page:9", film(n), model, "2") for n in (7, 8)]
+    machine.go.set()
+    for ticket in [*many, *reader]:
+        answer(ticket)
+    order = [name for batch in machine.batches for name in batch][1:]
+    assert order[:4] in ([1, 7, 2, 8], [7, 1, 8, 2])
+
+
+def test_very_large_films_pass_one_by_one(machine, monkeypatch):
+    monkeypatch.setattr("pipeline.serving.queue.PASS_PIXELS", 2 * 64 * 64)
+    queue, model = InferenceQueue(batch=4), ready()
+    hold(machine, queue, model)
+    small = [queue.submit(f"{n}", film(n), model) for n in (1, 2, 3)]
+    large = [queue.submit(f"{n}", film(n, side=128), model) for n in (4, 5)]
+    machine.go.set()
+    for ticket in [*small, *large]:
+        answer(ticket)
+    assert machine.batches[1:] == [[1, 2], [3], [4], [5]]
+
+
+def test_a_settled_ticket_lets_its_pixels_go(machine):
+    queue = InferenceQueue(batch=1)
+    ticket = queue.submit("a", film(1), ready())
+    answer(ticket)
+    assert ticket.pixels is None
 
 
 def test_who_insists_waits_for_a_place(machine):
@@ -313,6 +360,30 @@ def test_every_variable_is_documented_with_its_default():
 def test_a_variable_out_of_range_is_a_sentence(name, value):
     with pytest.raises(ValueError, match=f"{name} is '{value}': give a whole number from"):
         read_settings({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PULMOSCOPE_SIGNIN", "1", "did you mean PULMOSCOPE_SIGN_IN?"),
+        ("PULMOSCOPE_XYZZY", "1", "README"),
+        ("PULMOSCOPE_SIGN_IN", "yes", "give a whole number from 0 to 1"),
+        ("PULMOSCOPE_DATA", "/no/such/folder", "there is no such folder"),
+        ("PULMOSCOPE_METRICS_ADDRESS", "everywhere", "give an address"),
+        ("PULMOSCOPE_PROXIES", "10.0.0.1, caddy", "give an address"),
+        ("PULMOSCOPE_PRELOAD", "light,lihgt", "choose from light, xception"),
+    ],
+)
+def test_a_slip_of_the_pen_stops_the_start(name, value, said):
+    """SECURITY.md: "A setting that does not exist, or makes no sense, stops the start"."""
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        check_settings({name: value}, ["light", "xception"])
+    assert name in str(caught.value)
+
+
+def test_names_are_stripped():
+    assert read_settings({"PULMOSCOPE_PRELOAD": " light , xception,"}).preload == "light,xception"
+    assert check_settings({"PULMOSCOPE_SIGN_IN": " 1 ", "PATH": "/bin"}).sign_in == 1
 
 
 def test_settings_follow_the_environment():

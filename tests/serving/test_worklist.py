@@ -3,6 +3,7 @@
 import csv
 import gc
 import io
+import re
 import subprocess
 import sys
 import threading
@@ -379,6 +380,18 @@ def test_any_name_makes_a_table(name):
     assert in_book.data_type != "f"
     assert "\n" not in in_csv
     assert "\u202e" not in in_csv, "a name that turns the text's direction hides its ending"
+
+
+@pytest.mark.parametrize("separator", [";", ",", "\t", "|", "; ", ';"', ';""', ";\u00a0"])
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝"])
+def test_nor_does_a_formula_begin_behind_a_separator(separator, sign):
+    """A French spreadsheet divides a line at semicolons, others at tabs, whatever we wrote."""
+    name = f"a{separator}{sign}cmd|' /C calc'!A0"
+    record = {"status": "error", "threshold": 0.5}
+    row = Row(source(name), record, (Message("modality", {"modality": name, "known": "CR"}),))
+    for line in write_csv([row]).decode("utf-8-sig").splitlines()[1:]:
+        for cell in re.split(r"[,;\t|]", line):
+            assert not cell.lstrip(' "\u00a0').startswith(sign), cell
 
 
 def test_a_name_without_end_is_cut():

@@ -50,10 +50,14 @@ def dicom_objects(source: bytes, diagnosis: Diagnosis) -> dict[str, bytes]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # films break many a rule that nothing here rests on
-        header = _header(source, diagnosis)
+        _check_source(source, diagnosis)
         try:
+            header = read_source(source)
+            check_identifiers(header)
             objects = _objects(header, diagnosis)
             return {name: _written(dataset) for name, dataset in objects.items()}
+        except NotExportable:
+            raise
         except Exception as error:  # the text of the error may hold identity tags
             raise NotExportable("dicom_not_exportable") from error
 
@@ -69,7 +73,7 @@ def dicom_zip(source: bytes, diagnoses: Sequence[Diagnosis]) -> bytes:
     return buffer.getvalue()
 
 
-def _header(source: bytes, diagnosis: Diagnosis) -> Dataset:
+def _check_source(source: bytes, diagnosis: Diagnosis) -> None:
     read, given = diagnosis.radiograph.sha256, hashlib.sha256(source).hexdigest()
     if read != given:
         raise ValueError(
@@ -78,9 +82,6 @@ def _header(source: bytes, diagnosis: Diagnosis) -> Dataset:
         )
     if diagnosis.radiograph.format != "DICOM":
         raise NotExportable("dicom_only")
-    header = read_source(source)
-    check_identifiers(header)
-    return header
 
 
 def _objects(header: Dataset, diagnosis: Diagnosis) -> dict[str, Dataset]:
