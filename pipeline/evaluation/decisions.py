@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.data.split import Row
 from pipeline.evaluation.calibration import choose_calibration
 from pipeline.evaluation.curves import balanced_weights, choose_threshold, operating_thresholds
-from pipeline.evaluation.triage import choose_limits
+from pipeline.evaluation.triage import choose_limits_and_rate
 
 
 def decide(rows: Sequence[Row], scores: np.ndarray, sensitivity: float, specificity: float) -> dict:
@@ -31,5 +31,5 @@ def decide(rows: Sequence[Row], scores: np.ndarray, sensitivity: float, specific
         "threshold": threshold,
         "operating_points": {key: round(value, 4) for key, value in points.items()},
         "calibration": [round(value, 5) for value in line],
-        "triage": asdict(choose_limits(truth, scores, cells, threshold)),
+        "triage": asdict(choose_limits_and_rate(truth, scores, cells, threshold)),
     }

@@ -7,6 +7,7 @@ and El-Yaniv 2017; Angelopoulos et al. 2021), with exact binomial p-values.
 """
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import binom
@@ -15,8 +16,29 @@ from pipeline.evaluation.calibration import logit
 from pipeline.evaluation.estimates import proportion
 from pipeline.models.triage import ANSWERS, LIKELY, UNLIKELY, TriageLimits
 
-RATE, CONFIDENCE = 0.05, 0.95
+RATES, CONFIDENCE = (0.05, 0.10, 0.15), 0.95
+RATE = RATES[0]
 STEPS = 20
+
+
+def choose_limits_and_rate(
+    truth: Sequence[bool],
+    score: Sequence[float],
+    cells: Sequence[Hashable],
+    threshold: float,
+    rates: Sequence[float] = RATES,
+    confidence: float = CONFIDENCE,
+) -> TriageLimits:
+    """`choose_limits` at the lowest of ``rates`` that the images show to be kept, the last if none.
+
+    All rates share the chance of a false promise (Bonferroni).
+    """
+    level = 1 - (1 - confidence) / len(rates)
+    for rate in rates:
+        limits = choose_limits(truth, score, cells, threshold, rate, level)
+        if limits.low is not None:
+            break
+    return replace(limits, confidence=confidence)
 
 
 def choose_limits(

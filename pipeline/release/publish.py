@@ -87,6 +87,15 @@ def set_canaries(folder: Path) -> None:
     _write(folder, description)
 
 
+def choose_again(data: Path, models: list[str] | None = None) -> None:
+    """Choose thresholds, calibration and triage limits anew for weights that are shipped."""
+    folder = registry.weights_folder()
+    for model in models or registry.classifiers():
+        description = _read(folder)
+        description["models"][model] |= _decisions(model, data)
+        _write(folder, description)
+
+
 def _decisions(name: str, data: Path) -> dict:
     """What is chosen on validation images, at full size; see `decide`."""
     task = ClassificationTask(replace(load_recipe(RECIPES / f"{name}.py"), init=None), data)
@@ -169,10 +178,11 @@ def _write(folder: Path, description: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["unet", *ARCHITECTURES, "gate", "detector", "cam", "card"])
+    others = ["decisions", "gate", "detector", "cam", "card"]
+    parser.add_argument("what", choices=["unet", *ARCHITECTURES, *others])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path)
-    parser.add_argument("--model", action="append", help="for cam: not every model, but this one")
+    parser.add_argument("--model", action="append", help="for cam and decisions: this one alone")
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="for gate, see not_chest")
     arguments = parser.parse_args()
     if arguments.what == "card":
@@ -183,6 +193,8 @@ if __name__ == "__main__":
         fit_gate(arguments.data, arguments.pictures)
     elif arguments.what == "detector":
         fit_detector(arguments.data, arguments.pictures)
+    elif arguments.what == "decisions":
+        choose_again(arguments.data, arguments.model)
     elif arguments.what == "cam":
         choose_cam(arguments.data, arguments.model)
     else:
