@@ -259,6 +259,7 @@ def test_explore_counts_what_is_there(tmp_path, films, capsys):
     assert np.abs(np.cumsum(covid["levels"]["equalised"]) - even).max() < 0.2
 
 
+@pytest.mark.slow
 def test_bench_reports_ratios_and_sizes(monkeypatch, tmp_path, capsys):
     """HistNorm is measured; what loads or trains models is left out, which takes a minute."""
     from pipeline.cli import bench

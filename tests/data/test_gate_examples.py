@@ -22,7 +22,7 @@ from pipeline.data.gate_examples import (
 @pytest.mark.parametrize(
     "make",
     [lambda: drawn_slices(4), drawn_pictures, lambda: phantoms(2)],
-    ids=["slices", "drawn", "phantoms"],
+    ids=["slices", "pictures", "phantoms"],
 )
 def test_examples_are_seeded_and_in_range(make):
     for one, same in zip(make(), make(), strict=True):

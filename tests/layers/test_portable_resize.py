@@ -41,6 +41,7 @@ def test_exact_and_what_tensorflow_does(shape, size):
     np.testing.assert_allclose(resized, own, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_largest_image():
     """8,000 pixels a side: positions are exact and nothing but the image is large."""
     image = np.tile(half_noise((800, 800)), (10, 10))
