@@ -64,7 +64,10 @@ def case_pdf(
         try:
             page.head(identity, synthetic)
             page.pictures(diagnoses)
-            page.table(words.table(diagnoses))
+            try:
+                page.table(words.table(diagnoses))
+            except ValueError:  # fpdf2's: a row is higher than a page
+                continue
             page.paragraphs(words.meaning(diagnoses))
             page.small_print(words.provenance(diagnoses, when))
             if page.page_no() == 1:

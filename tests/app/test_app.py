@@ -315,7 +315,9 @@ def test_a_full_queue_is_said_and_the_film_can_be_tried_again(page, monkeypatch)
 def test_a_film_that_was_dropped_from_the_queue_is_asked_anew(monkeypatch):
     """Whoever turns to another film and comes back late finds an answer, not an error."""
     waiting, model = queue.InferenceQueue(), Future()
-    owners = SimpleNamespace(submit=lambda owner, film, _name: waiting.submit(owner, film, model))
+    owners = SimpleNamespace(
+        submit=lambda owner, film, _name, _party=None: waiting.submit(owner, film, model)
+    )
     monkeypatch.setattr(cases, "service", lambda: owners)
     case = cases.example("clear")
     dropped = case.tickets["light"] = waiting.submit("page", case.radiograph, model)

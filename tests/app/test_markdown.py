@@ -67,7 +67,7 @@ def test_a_dicom_tag_is_text_in_its_sentence(code):
 def test_the_page_shows_a_hostile_tag_and_name_as_text(monkeypatch):
     page = AppTest.from_file(str(ROOT / "app/main.py"), default_timeout=120)
     message = UnreadableRadiograph("modality", modality="![](//host/x)", known="CR").message
-    page.session_state["refused"] = {"<img src=//host/y>": message}
+    page.session_state["refused"] = [("<img src=//host/y>", message)]
     page.run()
     (error,) = page.error
     assert "![" not in error.value
@@ -83,7 +83,7 @@ def test_an_unforeseen_error_shows_and_logs_no_text(monkeypatch, caplog):
 
     monkeypatch.setattr(cases, "cases", fail)
     page = AppTest.from_file(str(ROOT / "app/main.py"), default_timeout=120).run()
-    assert "This page failed for a reason we did not foresee" in page.error[0].value
+    assert "This page failed for an unexpected reason" in page.error[0].value
     assert not page.exception
     everything = "\n".join(str(e.value) for e in [*page.error, *page.markdown, *page.caption])
     assert "Secret" not in everything + caplog.text

@@ -164,7 +164,7 @@ def test_one_line_per_file_whatever_its_name(folder, capsys):
     odd.write_text("no picture")
     main(["diagnose", str(odd), str(folder / "inverted.png")])
     first, second = capsys.readouterr().out.splitlines()
-    assert "a\\nb\\x1b[2J\\udcff.png: This is not an image" in first
+    assert "a\\nb\\x1b[2J\\udcff.png: This is not a readable image" in first
     assert "no score." in second
     _, (record,) = run_json(capsys, odd)
     assert record["file"] == str(odd)

@@ -275,7 +275,7 @@ def tiff_of_kind(bits: int, form: int, photometric: int, order: str = "<") -> by
     ],
 )
 def test_a_kind_that_is_not_read_is_named(data, named):
-    with pytest.raises(UnreadableRadiograph, match="save it again as a grey PNG") as caught:
+    with pytest.raises(UnreadableRadiograph, match="greyscale PNG or TIFF") as caught:
         read_radiograph(data)
     assert caught.value.message.code == "picture_kind"
     assert named in str(caught.value)

@@ -111,8 +111,8 @@ def test_changes_of_a_folder(tmp_path, films):
     assert set(result["changes"]) == {*robustness.CHANGES, *robustness.MASKS}
     assert "siim" not in result
     grown, shrunk = (result["changes"][name]["mask_dice"]["value"] for name in robustness.MASKS)
-    assert 0.8 < grown < 1
-    assert 0.8 < shrunk < 1
+    assert 0.7 < grown < 1
+    assert 0.7 < shrunk < 1
     assert result["changes"]["none"]["change"]["value"] == 0
     assert result["changes"]["none"]["mask_dice"]["value"] == 1
     assert 0.5 < result["changes"]["mirrored"]["mask_dice"]["value"] < 1
@@ -161,7 +161,7 @@ def test_heatmaps_of_a_folder(tmp_path, films, monkeypatch):
     assert result["n"] == 3
     assert 0 < result["lungs_share_of_film"]["value"] < 0.5
     assert result["better_than_random"]["n"] == 1
-    assert 0 < result["gradient_reaches"]["value"] <= 128 / result["cells"]
+    assert 0 < result["gradient_reaches"]["value"] <= 1
     assert set(result["methods"]) == {*heatmaps.methods_for(True), "random"}
     for method in result["methods"].values():
         assert 0 <= method["deletion"]["value"] <= 1

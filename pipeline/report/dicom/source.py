@@ -116,6 +116,8 @@ def _copy(film: Dataset, header: Dataset, keyword: str) -> None:
             if keyword in PATTERNS and not re.fullmatch(PATTERNS[keyword], part):
                 return
     except (ValueError, TypeError, AttributeError, LookupError):
+        if keyword in IDENTIFIERS:  # not even readable, so it would be lost
+            raise NotExportable("dicom_identifier", name=dictionary_description(keyword)) from None
         return
     whole = parts if len(parts) > 1 else parts[0]
     header.add(DataElement(tag, kind, whole, validation_mode=pydicom.config.IGNORE))
