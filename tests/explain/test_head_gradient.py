@@ -68,9 +68,14 @@ def test_a_sure_answer_keeps_its_gradient():
 
 
 def test_an_unknown_layer_is_refused():
-    head = [keras.layers.AveragePooling2D(2), keras.layers.Dense(2, activation="softmax")]
+    pool = keras.layers.GlobalAveragePooling2D()
+    head = [keras.layers.AveragePooling2D(2), pool, keras.layers.Dense(2, activation="softmax")]
     with pytest.raises(TypeError, match="AveragePooling2D"):
         evidence_gradient(head, np.ones((1, 4, 4, 2), np.float32), 0)
-    head = [keras.layers.Dense(3, activation="tanh"), keras.layers.Dense(2, activation="softmax")]
+    head = [
+        pool,
+        keras.layers.Dense(3, activation="tanh"),
+        keras.layers.Dense(2, activation="softmax"),
+    ]
     with pytest.raises(TypeError, match="activation 'tanh'"):
         evidence_gradient(head, np.ones((1, 4, 4, 2), np.float32), 0)
