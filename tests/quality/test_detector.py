@@ -8,7 +8,7 @@ import pytest
 from pipeline.io.radiograph import Radiograph
 from pipeline.models import registry
 from pipeline.quality.detector import Detector, compress, read_gate, standardise, strangeness
-from pipeline.quality.gate import UNLIKE, WHOLE, judge, passes
+from pipeline.quality.gate import UNLIKE, WHOLE, judge
 from pipeline.quality.limits import DETECTOR_TAILS, detector_limits, fit_detector, open_gate
 
 SIZE = 40
