@@ -7,7 +7,7 @@ Seltzer, NIST XCOM) to the path of a parallel beam; the film is what Beer-Lamber
 photon noise leave of it. Good enough to find lungs in, and for nothing clinical.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -90,11 +90,6 @@ def variations(count: int, seed: int = 0) -> list[Phantom]:
         )
         for _ in range(count)
     ]
-
-
-def without_label(phantom: Phantom) -> Phantom:
-    """The same phantom, without SYNTHETIC in its corner."""
-    return replace(phantom, label=False)
 
 
 class _Chest:

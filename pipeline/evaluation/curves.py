@@ -10,8 +10,6 @@ from pipeline.evaluation.estimates import proportion
 
 GRID = np.linspace(0, 1, 101)
 THRESHOLDS = np.round(np.linspace(0, 1, 201), 3)
-# What a threshold is chosen for: a floor under one of the two, or the best sum.
-OPERATING_POINTS = ("screening", "balanced", "confirming")
 SCREENING_SENSITIVITY, CONFIRMING_SPECIFICITY = 0.95, 0.98
 ROUNDING = 1e-9
 

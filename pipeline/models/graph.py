@@ -24,7 +24,6 @@ def build_graph(
     last_features: str,
     size: int,
     equalise_first: bool = True,
-    over: str = "image",
     masked: bool = True,
 ) -> keras.Model:
     """Join the U-Net and a classifier into one model that starts from the raw film.
@@ -39,8 +38,7 @@ def build_graph(
     where the classifier has a layer ``class_logits``.
 
     ``equalise_first`` puts a HistNorm before the U-Net, which makes the mask independent of the
-    exposure. ``over`` is the HistNorm's before the classifier, see there. A classifier that is not
-    ``masked`` is shown the whole film in 0..255 instead.
+    exposure. A classifier that is not ``masked`` is shown the whole film in 0..255.
     """
     trunk = keras.Model(
         classifier.input,
@@ -55,10 +53,7 @@ def build_graph(
     probability, context = _with_context(unet)(seen, training=False)
     mask = RoundToMask(name="mask")(probability)
     lungs = layers.Multiply(name="masked_film")([film, mask])
-    if over == "lungs":
-        equalised = HistNorm(over="lungs", name="equalise_lungs")(lungs, mask)
-    else:
-        equalised = HistNorm(name="equalise_lungs")(lungs)
+    equalised = HistNorm(name="equalise_lungs")(lungs)
     # Keras's augmenting layers take training=True where nothing is said: this graph never trains.
     features = trunk(equalised if masked else resized, training=False)
     scores = head_of(classifier, last_features)(features, training=False)

@@ -109,10 +109,6 @@ class Budget:
         """The place, if the bytes are free. Raises NoAnswer."""
         return self.ask(size, party).wait(0)
 
-    def held_by(self, party: str) -> int:
-        """Bytes that a party holds."""
-        return self._held[party]
-
     def look(self) -> None:
         """Give out what ``counted`` no longer takes, and ask for room where that is too little."""
         with self._lock:
