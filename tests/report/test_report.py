@@ -239,7 +239,9 @@ def test_named_and_counted_operating_points(diagnosis, monkeypatch):
     scores = measurements.scores_on_test_films("light")
     screening = {key: scores[key] for key in ("sensitivity", "specificity")} | {"threshold": 0.2}
     counts = {"threshold": [0.3, 0.4], "tp": [9, 8], "fn": [1, 2], "fp": [4, 0], "tn": [0, 4]}
-    scores |= {"operating_points": {"screening": screening}, "curves": {"confusion": counts}}
+    # A new record: the one that was read is shared by whatever reads the file next.
+    scores = scores | {"operating_points": {"screening": screening}}
+    scores["curves"] = {"confusion": counts}
     monkeypatch.setattr(points, "scores_on_test_films", lambda model: scores)
     named = replace(diagnosis, threshold=0.2)
     assert points.operating_point(named)["name"] == "screening"
