@@ -56,13 +56,17 @@ def _train(options) -> None:
 
     if options.init and options.model != "xception":
         raise ValueError("--init is for xception: no other model has ImageNet's weights.")
+    packs = [path for path in options.data if path.is_file()]
+    if len(options.data) > 1 and packs != options.data:
+        raise ValueError("--data is one folder, or packs of training images.")
     train(
         options.model,
-        options.data,
+        packs or options.data[0],
         options.resume,
         options.config,
         options.folder,
         options.init,
+        options.fold,
     )
 
 
@@ -159,7 +163,15 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("train", help="train a model on the database")
     add.add_argument("model", choices=("unet", *classifiers))
-    add.add_argument("--data", type=_folder, required=True, metavar="DIR")
+    add.add_argument(
+        "--data",
+        type=_there,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="the database's folder, or packs of its images",
+    )
+    add.add_argument("--fold", type=int, metavar="K", help="of the recipe's folds, to be left out")
     add.add_argument("--resume", action="store_true", help="continue after the last finished epoch")
     add.add_argument("--config", type=Path, metavar="FILE", help="a .py file with a RECIPE")
     add.add_argument("--run", type=Path, metavar="DIR", dest="folder", help="default runs/MODEL")
@@ -205,6 +217,12 @@ def _unit_interval(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is outside 0..1")
     return value
+
+
+def _there(text: str) -> Path:
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text} is not there")
+    return Path(text)
 
 
 def _folder(text: str) -> Path:

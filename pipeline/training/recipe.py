@@ -20,7 +20,10 @@ class Recipe:
     ``init``. ``init``: "imagenet", or a file with ImageNet's weights for Xception's trunk.
     ``parent``: sha256 of the shipped weights that the run starts from. ``teachers``: shipped
     classifiers by name, or files of Xception's weights, whose mean score makes up ``teacher_share``
-    of the target (Hinton et al. 2015) and the whole of it where an image has no label.
+    of the target (Hinton et al. 2015) and the whole of it where an image has no label. A file with
+    ``{fold}`` in its name stands for one a fold: the training images are dealt into ``folds``, the
+    images of one patient together, a run with ``fold`` leaves that one out, and what an image is
+    taught comes from the run that never saw it.
     ``averaging``: decay of the running average of the weights, which is what is scored and shipped
     (Polyak and Juditsky 1992).
     """
@@ -40,6 +43,8 @@ class Recipe:
     parent: str | None = None
     teachers: tuple[str, ...] = ()
     teacher_share: float = 0.5
+    folds: int = 0
+    fold: int | None = None
     seed: int = 20
 
     @property

@@ -21,6 +21,7 @@ from pipeline.training import losses
 from pipeline.training.augment import vary
 from pipeline.training.batches import Batches, Pairs
 from pipeline.training.fit import Predict, predictor_of
+from pipeline.training.pack import Pack
 from pipeline.training.prepared import CACHE, Prepared, prepare
 from pipeline.training.recipe import Recipe
 
@@ -72,7 +73,7 @@ class SegmentationTask:
 class ClassificationTask:
     """A classifier, on images whose lungs the shipped U-Net has cut out, or on whole images."""
 
-    def __init__(self, recipe: Recipe, data: Path):
+    def __init__(self, recipe: Recipe, data: Path | list[Path]):
         self.recipe = recipe
         self.architecture = ARCHITECTURES[recipe.model]
         self.model = self.architecture.build()
@@ -81,7 +82,12 @@ class ClassificationTask:
         self.head = _untrained_layers(self.model) if recipe.init else None
         self.trained = _with_classes(self.model) if recipe.classes else self.model
         self.loss = losses.covid_and_classes if recipe.classes else losses.cross_entropy
-        films = films_of(data, siim=True)
+        self.pack: Pack | None = None
+        if isinstance(data, list):
+            self.pack = Pack(data)
+            films = self.pack.films
+        else:
+            films = films_of(data, siim=True)
         self.rows = [row_of(film) for film in films]
         parts = {"train": set(recipe.shares), "validation": None}
         self.chosen = {
@@ -92,6 +98,9 @@ class ClassificationTask:
             ]
             for part, strata in parts.items()
         }
+        self.chosen["train"] = [
+            i for i in self.chosen["train"] if recipe.fold is None or self._fold(i) != recipe.fold
+        ]
         self.films = films
         self.seen: dict[str, Prepared] = {}
 
@@ -161,7 +170,7 @@ class ClassificationTask:
         """
         rows, smoothing = [self.rows[i] for i in self.chosen["train"]], self.recipe.smoothing
         own = np.array([[row.target == name for name in CLASSES] for row in rows], np.float32)
-        known = own.any(axis=1, keepdims=True)
+        known = np.asarray(own.any(axis=1, keepdims=True))
         if not (known.all() or self.recipe.teachers):
             unlabelled = {row.stratum for row in rows if row.target is None}
             raise ValueError(
@@ -170,7 +179,7 @@ class ClassificationTask:
             )
         covid = np.where(own[:, :1], [[1, 0]], [[0, 1]]) * (1 - smoothing) + smoothing / 2
         if self.recipe.teachers:
-            taught = np.mean([self._taught(file) for file in self.recipe.teachers], axis=0)
+            taught = np.mean([self._lesson(file, known) for file in self.recipe.teachers], axis=0)
             taught = np.stack([taught, 1 - taught], axis=1)
             share = np.where(known, self.recipe.teacher_share, 1.0)
             covid = (1 - share) * covid + share * taught
@@ -181,6 +190,23 @@ class ClassificationTask:
         else:
             targets = np.concatenate([covid, own], axis=1)[:, :columns]
         return targets.astype(np.float32)
+
+    def _fold(self, index: int) -> int:
+        """The fold of an image, the same for all images of a patient."""
+        group = hashlib.sha256(self.rows[index].group.encode()).digest()
+        return int.from_bytes(group[:8], "big") % self.recipe.folds
+
+    def _lesson(self, teacher: str, known: Array) -> Array:
+        """What a teacher, or one a fold, says of the training images: float32 (image,).
+
+        ``known``: (image, 1), whether the image has a label, so that teachers were trained on it.
+        """
+        if "{fold}" not in teacher:
+            return self._taught(teacher)
+        folds = range(self.recipe.folds)
+        said = np.stack([self._taught(teacher.format(fold=fold)) for fold in folds])
+        of = np.array([self._fold(i) for i in self.chosen["train"]])
+        return np.where(known[:, 0], said[of, np.arange(len(of))], said.mean(axis=0))
 
     def _taught(self, teacher: str) -> Array:
         """What a teacher says of the training images: float32 (image,).
@@ -207,7 +233,10 @@ class ClassificationTask:
     def _seen(self, part: str) -> Prepared:
         if part not in self.seen:
             films = [self.films[i] for i in self.chosen[part]]
-            self.seen[part] = prepare(films, self.recipe.model)
+            size = self.architecture.input_size
+            self.seen[part] = (
+                self.pack.prepared(films, size) if self.pack else prepare(films, self.recipe.model)
+            )
         return self.seen[part]
 
 
@@ -258,6 +287,10 @@ def _untrained_layers(model: keras.Model) -> set[str]:
     return set(names[names.index("head_conv1") :])
 
 
-def task_of(recipe: Recipe, data: Path) -> SegmentationTask | ClassificationTask:
+def task_of(recipe: Recipe, data: Path | list[Path]) -> SegmentationTask | ClassificationTask:
     """The task that a recipe names."""
-    return (SegmentationTask if recipe.model == "unet" else ClassificationTask)(recipe, data)
+    if recipe.model != "unet":
+        return ClassificationTask(recipe, data)
+    if isinstance(data, list):
+        raise ValueError("the U-Net needs whole images and their masks: give the data's folder.")
+    return SegmentationTask(recipe, data)
