@@ -41,7 +41,7 @@ CHEAP = Recipe(
     },
     smoothing=0.02,
 )
-FEWEST = 15  # test images of a source, below which an AUC says nothing
+FEWEST = 50  # test images of a source, below which the interval of an AUC says nothing
 
 
 def leave_one_source_out(
