@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.data.split import films_of
-from pipeline.evaluation.estimates import against_unchanged
+from pipeline.evaluation.estimates import Result, against_unchanged
 from pipeline.inference.diagnosis import Answer
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import read_radiograph
@@ -21,7 +21,7 @@ VARIANTS = ("full", "background_only", "mask_shape", "lungs_black", "lettering",
 LETTERING = ("R", "L", "AP", "PORTABLE", "SUPINE")
 
 
-def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> dict:
+def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> Result:
     """Scores of every film of a part under each of `VARIANTS`.
 
     ``auc`` of a variant near 0.5 means that nothing in it tells COVID from the rest. ``change`` is
@@ -44,7 +44,10 @@ def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> di
         "n": len(films),
         "variants": {
             name: against_unchanged(
-                truth, np.array(values), np.array(scores["full"]), predictor.entry.threshold
+                truth,
+                np.array(values),
+                np.array(scores["full"]),
+                predictor.entry.decision_threshold(),
             )
             for name, values in scores.items()
             if values

@@ -10,14 +10,14 @@ import numpy as np
 from pipeline import __version__
 from pipeline.data.split import films_of
 from pipeline.evaluation.calibration import joint
-from pipeline.evaluation.estimates import classification_scores, proportion
+from pipeline.evaluation.estimates import Estimate, Result, classification_scores, proportion
 from pipeline.evaluation.evaluate import score_films
 from pipeline.inference.predictor import Predictor
 
 MODELS = ("light", "xception")
 
 
-def judge_together(data: Path, part: str = "test", models: tuple[str, str] = MODELS) -> dict:
+def judge_together(data: Path, part: str = "test", models: tuple[str, str] = MODELS) -> Result:
     """Both models on every film of a part that both give a score; see `compare_answers`."""
     films = [film for film in films_of(data, part) if film.label]
     predictors = [Predictor(name) for name in models]
@@ -36,14 +36,14 @@ def judge_together(data: Path, part: str = "test", models: tuple[str, str] = MOD
                 predictor.entry.name: np.array([pair[i].score for pair in pairs])
                 for i, predictor in enumerate(predictors)
             },
-            {p.entry.name: p.entry.threshold for p in predictors},
+            {p.entry.name: p.entry.decision_threshold() for p in predictors},
         ),
     }
 
 
 def compare_answers(
     truth: np.ndarray, scores: dict[str, np.ndarray], thresholds: dict[str, float]
-) -> dict:
+) -> Result:
     """What two models' answers say together.
 
     ``truth``: bool (film,); ``scores``: float (film,) in 0..1 by model. ``both_positive``: of the
@@ -68,5 +68,5 @@ def compare_answers(
     }
 
 
-def _share(of: np.ndarray, among: np.ndarray) -> dict:
+def _share(of: np.ndarray, among: np.ndarray) -> Estimate:
     return proportion(int((of & among).sum()), int(among.sum()))

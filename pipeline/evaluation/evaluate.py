@@ -1,5 +1,6 @@
 """``python -m pipeline evaluate``: a folder in the database's layout in, scores out."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -25,9 +26,11 @@ from pipeline.evaluation.elsewhere import (
     judge_triage,
 )
 from pipeline.evaluation.estimates import (
+    Result,
     classification_scores,
     mask_agreement,
     mean_with_interval,
+    plain,
     proportion,
     weighted_mean_with_interval,
 )
@@ -49,12 +52,12 @@ class Scored:
     score: float
     said: str | None  # the likeliest of the four classes, where the model tells them apart
     reasons: tuple[str, ...]
-    agreement: dict | None
+    agreement: dict[str, float] | None
 
 
 def evaluate(
     data: Path, model: str = "light", part: str = "all", threshold: float | None = None
-) -> dict:
+) -> Result:
     """Score a model and the U-Net on every film below ``data``.
 
     ``part``: "all", or "train", "validation" or "test" of the project's own split, for the folder
@@ -66,9 +69,9 @@ def evaluate(
     """
     predictor = Predictor(model)
     films = films_of(data, part, siim=True)
-    unreadable: list[dict] = []
+    unreadable: list[dict[str, str]] = []
     scored = list(score_films(films, predictor, unreadable))
-    threshold = predictor.entry.threshold if threshold is None else threshold
+    threshold = predictor.entry.decision_threshold() if threshold is None else threshold
     classed = [s for s in scored if s.film.label]
     passed = [s for s in classed if not s.reasons]
     answered = Answered(
@@ -89,7 +92,7 @@ def evaluate(
         "segmentation": _segmentation(classed),
         "segmentation_by_class": {
             name: _segmentation([s for s in classed if s.film.label == name])
-            for name in sorted({s.film.label for s in classed})
+            for name in _classes(classed)
         },
         "segmentation_as_database": _as_database(classed),
         "segmentation_by_set": {
@@ -97,18 +100,20 @@ def evaluate(
             for name in sorted({s.film.source for s in scored if s.agreement and not s.film.label})
         },
         "abstained": {
-            **proportion(len(classed) - len(passed), len(classed)),
-            "reasons": _count(code for s in classed for code in s.reasons),
+            **plain(proportion(len(classed) - len(passed), len(classed))),
+            "reasons": Counter(code for s in classed for code in s.reasons),
         },
         "gated": _scores(passed, threshold),
         "unreadable": unreadable,
     }
 
 
-def score_films(films: Sequence[Film], predictor: Predictor, unreadable: list) -> Iterator[Scored]:
+def score_films(
+    films: Sequence[Film], predictor: Predictor, unreadable: list[dict[str, str]]
+) -> Iterator[Scored]:
     """Ask a model about films, in their order; what cannot be read goes to ``unreadable``."""
 
-    def readable():
+    def readable() -> Iterator[tuple[Film, Radiograph]]:
         for film in tqdm(films, desc=f"{predictor.entry.name}: films"):
             try:
                 yield film, read_radiograph(film.path.read_bytes())
@@ -119,7 +124,9 @@ def score_films(films: Sequence[Film], predictor: Predictor, unreadable: list) -
         yield from _score_batches(same_shape, predictor)
 
 
-def _score_batches(pairs, predictor: Predictor) -> Iterator[Scored]:
+def _score_batches(
+    pairs: Iterator[tuple[Film, Radiograph]], predictor: Predictor
+) -> Iterator[Scored]:
     while batch := list(islice(pairs, BATCH)):
         answers = predictor.many(np.stack([radiograph.pixels for _, radiograph in batch]))
         for (film, radiograph), answer in zip(batch, answers, strict=True):
@@ -139,12 +146,12 @@ def _scored(film: Film, radiograph: Radiograph, answer: Answer, predictor: Predi
     return Scored(film, float(answer.probabilities[predictor.covid]), said, codes, agreement)
 
 
-def _scores(scored: Sequence[Scored], threshold: float) -> dict:
+def _scores(scored: Sequence[Scored], threshold: float) -> Result:
     truth = np.array([s.film.label == "COVID" for s in scored], bool)
     return classification_scores(truth, np.array([s.score for s in scored]), threshold)
 
 
-def _explored(scored: Sequence[Scored], entry: registry.Entry) -> dict:
+def _explored(scored: Sequence[Scored], entry: registry.Entry) -> Result:
     """Curves, operating points, calibration and the table of classes."""
     truth = np.array([s.film.label == "COVID" for s in scored], bool)
     score = np.array([s.score for s in scored])
@@ -163,7 +170,7 @@ def _explored(scored: Sequence[Scored], entry: registry.Entry) -> dict:
     }
 
 
-def _class_table(scored: Sequence[Scored]) -> dict:
+def _class_table(scored: Sequence[Scored]) -> Result:
     """Rows: what a film is; columns: which of the four classes the model finds likeliest."""
     counts = {
         own: {said: sum(s.film.label == own and s.said == said for s in scored) for said in CLASSES}
@@ -174,9 +181,9 @@ def _class_table(scored: Sequence[Scored]) -> dict:
     return {"counts": counts, "accuracy": proportion(right, len(scored)), "recall": recall}
 
 
-def _by_source(scored: Sequence[Scored], threshold: float) -> dict:
+def _by_source(scored: Sequence[Scored], threshold: float) -> dict[str, Result]:
     """Per source and class: how many films, and the share that is called COVID."""
-    keys = sorted({(s.film.source, s.film.label) for s in scored})
+    keys = sorted({(s.film.source, s.film.label or "") for s in scored})
     return {
         f"{source}/{label}": _called(
             [s for s in scored if (s.film.source, s.film.label) == (source, label)], threshold
@@ -185,12 +192,17 @@ def _by_source(scored: Sequence[Scored], threshold: float) -> dict:
     }
 
 
-def _by_class(scored: Sequence[Scored], threshold: float) -> dict:
-    labels = sorted({s.film.label for s in scored})
-    return {x: _called([s for s in scored if s.film.label == x], threshold) for x in labels}
+def _by_class(scored: Sequence[Scored], threshold: float) -> dict[str, Result]:
+    return {
+        x: _called([s for s in scored if s.film.label == x], threshold) for x in _classes(scored)
+    }
 
 
-def _called(scored: Sequence[Scored], threshold: float) -> dict:
+def _classes(scored: Sequence[Scored]) -> list[str]:
+    return sorted({s.film.label for s in scored if s.film.label})
+
+
+def _called(scored: Sequence[Scored], threshold: float) -> Result:
     called = sum(s.score >= threshold for s in scored)
     return {
         "called_covid": proportion(called, len(scored)),
@@ -198,7 +210,7 @@ def _called(scored: Sequence[Scored], threshold: float) -> dict:
     }
 
 
-def _segmentation(scored: Sequence[Scored]) -> dict:
+def _segmentation(scored: Sequence[Scored]) -> Result:
     agreements = [s.agreement for s in scored if s.agreement]
     return {
         "n": len(agreements),
@@ -206,12 +218,14 @@ def _segmentation(scored: Sequence[Scored]) -> dict:
     }
 
 
-def _as_database(scored: Sequence[Scored]) -> dict:
+def _as_database(scored: Sequence[Scored]) -> Result:
     """Agreement of the masks, each class weighing as much as in the whole database."""
-    masked = [s for s in scored if s.agreement]
-    by_class = {name: [s.agreement for s in masked if s.film.label == name] for name in WHOLE}
+    by_class = {
+        name: [s.agreement for s in scored if s.agreement and s.film.label == name]
+        for name in WHOLE
+    }
     return {
-        "n": len(masked),
+        "n": sum(bool(s.agreement) for s in scored),
         **{
             k: weighted_mean_with_interval(
                 {name: [a[k] for a in own] for name, own in by_class.items()}, WHOLE
@@ -219,10 +233,3 @@ def _as_database(scored: Sequence[Scored]) -> dict:
             for k in AGREEMENT
         },
     }
-
-
-def _count(codes) -> dict:
-    counts: dict[str, int] = {}
-    for code in codes:
-        counts[code] = counts.get(code, 0) + 1
-    return counts

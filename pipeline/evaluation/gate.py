@@ -13,6 +13,7 @@ judged, and tried inverted and turned where no lungs are found; cut films are on
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from tqdm import tqdm
@@ -23,7 +24,7 @@ from pipeline.data.drawn_pictures import cut_films, draw_pictures, turned_films
 from pipeline.data.gate_examples import deal
 from pipeline.data.negatives import FOLDER, Picture, collect
 from pipeline.data.split import films_of
-from pipeline.evaluation.estimates import proportion
+from pipeline.evaluation.estimates import Estimate, Result, proportion
 from pipeline.inference.diagnose import explain
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import Radiograph, read_radiograph
@@ -33,8 +34,10 @@ from pipeline.quality.gate import LungStatistics, judge, lung_statistics
 TURNED = 80  # films that are turned, inverted and cut
 
 
-def judge_gate(data: Path, model: str = "light", part: str = "test", pictures: Path = FOLDER):
-    """Tables of what passes, as a dict: ``films``, ``turned``, ``cut``, ``pictures``.
+def judge_gate(
+    data: Path, model: str = "light", part: str = "test", pictures: Path = FOLDER
+) -> Result:
+    """Tables of what passes: ``films``, ``turned``, ``cut``, ``pictures``.
 
     A row's ``refused`` is a share with its Wilson interval, ``reasons`` counts what was said, and
     ``named`` is the share of turned and inverted films whose one reason is the right one.
@@ -45,7 +48,7 @@ def judge_gate(data: Path, model: str = "light", part: str = "test", pictures: P
     collected, missing = collect(pictures)
     choosing, measuring = deal(collected + draw_pictures())
     spread = list(map(read_film, _some(films)))
-    by_class = [Picture(f.label, "films", read_film(f)) for f in films]
+    by_class = [Picture(f.label or "", "films", read_film(f)) for f in films]
     rows = {
         "films": _table(by_class, gate),
         "turned": _table((p for film in spread for p in turned_films(film)), gate),
@@ -92,7 +95,8 @@ class _Remembering:
     """A predictor's eyes that know the films they saw last: a turned film turned back is one."""
 
     def __init__(self, predictor: Predictor):
-        self.gate, self.predictor, self.known = predictor.gate, predictor, {}
+        self.gate, self.predictor = predictor.gate, predictor
+        self.known: dict[tuple[tuple[int, ...], int], tuple[np.ndarray, np.ndarray]] = {}
 
     def look(self, films: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As `Predictor.look`, of one film."""
@@ -104,19 +108,23 @@ class _Remembering:
         return self.known[key]
 
 
-def _table(pictures: Iterable[Picture], gate: _Remembering, explained=True) -> dict[str, dict]:
-    said = defaultdict(list)
+def _table(
+    pictures: Iterable[Picture], gate: _Remembering, explained: bool = True
+) -> dict[str, Result]:
+    said: dict[str, list[tuple[tuple[str, ...], str | None]]] = defaultdict(list)
     for picture in tqdm(pictures, desc="pictures"):
         radiograph = Radiograph(picture.pixels, "", "")
         (probability,), (context,) = gate.look(picture.pixels[None])
         verdict = judge(radiograph, probability, gate.gate, context)
-        verdict = explain(radiograph, verdict, gate) if explained else verdict
+        if explained:
+            # All that it asks of a predictor is here, too.
+            verdict = explain(radiograph, verdict, cast(Predictor, gate))
         codes = tuple(reason.code for reason in verdict.reasons)
         said[picture.kind].append((codes, picture.expected))
     return {kind: _row(answers) for kind, answers in said.items()}
 
 
-def _row(answers: list[tuple]) -> dict:
+def _row(answers: list[tuple[tuple[str, ...], str | None]]) -> Result:
     refused = sum(bool(codes) for codes, _ in answers)
     named = sum(codes == (expected,) for codes, expected in answers)
     counts = Counter(code for codes, _ in answers for code in codes)
@@ -127,10 +135,10 @@ def _row(answers: list[tuple]) -> dict:
     }
 
 
-def _total(rows: Iterable[dict]) -> dict:
-    refused = [row["refused"] for row in rows]
-    n = sum(row["n"] for row in refused)
-    return proportion(sum(round(row["value"] * row["n"]) for row in refused), n)
+def _total(rows: Iterable[Result]) -> Estimate:
+    refused: list[Estimate] = [row["refused"] for row in rows]
+    hits = sum(round((estimate.value or 0) * estimate.n) for estimate in refused)
+    return proportion(hits, sum(estimate.n for estimate in refused))
 
 
 def _groups(pictures: Sequence[Picture]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@
 Infection masks (COVID-QU-Ex) judge the maps only; no model is trained on them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from pipeline.data.database import Film
 from pipeline.data.split import films_of
-from pipeline.evaluation.estimates import mean_with_interval, proportion
+from pipeline.evaluation.estimates import Estimate, Result, mean_with_interval, proportion
 from pipeline.explain.gradcam import methods_for, place, raw_map
 from pipeline.explain.significance import SIGNIFICANT, delete_into, heatmap_p
 from pipeline.inference.diagnosis import Answer
@@ -23,11 +24,13 @@ from pipeline.io.radiograph import read_radiograph
 
 RANDOM = "random"
 STEPS = 10
+Judged = list[tuple[Film, Answer]]
+Regions = tuple[np.ndarray, np.ndarray]  # see `_regions`
 
 
 def judge_heatmaps(
     data: Path, model: str, part: str = "test", curve_films: int = 60, seed: int = 0
-) -> dict:
+) -> Result:
     """Every method of a model on the COVID films of a part that have an infection mask.
 
     Only films that the model calls COVID count: the map of any other is meant to be empty.
@@ -66,16 +69,16 @@ def judge_heatmaps(
     }
 
 
-def rank_methods(result: dict) -> list[str]:
+def rank_methods(result: Result) -> list[str]:
     """Methods, best first, by their mean rank over the five questions that have an answer."""
     methods = [m for m in result["methods"] if m != RANDOM]
     scored = {
         m: [
-            result["methods"][m]["infection_over_chance"]["value"],
-            result["methods"][m]["pointing_game"]["value"],
-            result["methods"][m]["energy_in_lungs"]["value"],
-            -result["methods"][m]["deletion"]["value"],
-            result["methods"][m]["insertion"]["value"],
+            result["methods"][m]["infection_over_chance"].value,
+            result["methods"][m]["pointing_game"].value,
+            result["methods"][m]["energy_in_lungs"].value,
+            -result["methods"][m]["deletion"].value,
+            result["methods"][m]["insertion"].value,
         ]
         for m in methods
     }
@@ -84,7 +87,7 @@ def rank_methods(result: dict) -> list[str]:
     return [methods[i] for i in np.argsort(ranks, kind="stable")]
 
 
-def _called_covid(data: Path, part: str, predictor: Predictor) -> list[tuple[Film, Answer]]:
+def _called_covid(data: Path, part: str, predictor: Predictor) -> Judged:
     films = [film for film in films_of(data, part) if film.infection_mask]
     judged = []
     for film in tqdm(films, desc=f"{predictor.entry.name}: films with an infection mask"):
@@ -98,7 +101,7 @@ def _called_covid(data: Path, part: str, predictor: Predictor) -> list[tuple[Fil
     return judged
 
 
-def _regions(film: Film, answer: Answer) -> tuple[np.ndarray, np.ndarray]:
+def _regions(film: Film, answer: Answer) -> Regions:
     """Infected region and predicted lungs, bool (rows, columns) at the network's input size."""
     size = answer.mask.shape
     infected = cv2.imread(str(film.infection_mask), cv2.IMREAD_GRAYSCALE)
@@ -119,7 +122,7 @@ def _placed(method: str, answer: Answer, predictor: Predictor, seed: int) -> np.
     return place(raw, looks.stride, looks.offset, size, (size, size))
 
 
-def _agreement(maps: list[np.ndarray], truths: list) -> dict:
+def _agreement(maps: list[np.ndarray], truths: list[Regions]) -> dict[str, Estimate]:
     """How maps agree with infected regions and lungs; a film whose map is empty counts nowhere.
 
     ``infection_over_chance``: share of the heat inside the lungs that lies in the infected region,
@@ -141,13 +144,15 @@ def _agreement(maps: list[np.ndarray], truths: list) -> dict:
     }
 
 
-def _curves(chosen: list, methods: tuple, predictor: Predictor, seed: int) -> dict:
+def _curves(
+    chosen: Judged, methods: Sequence[str], predictor: Predictor, seed: int
+) -> dict[str, Result]:
     """Deletion and insertion (Petsiuk et al. 2018): COVID score while lung pixels go or come.
 
     Pixels of the lungs, the hottest first, are replaced by the blurred film, or put back into it.
     Areas under the curves, 0..1: deletion is better low, insertion better high.
     """
-    rows: dict[str, list] = {m: [] for m in methods}
+    rows: dict[str, list[np.ndarray]] = {m: [] for m in methods}
     for i, (_, answer) in enumerate(tqdm(chosen, desc="deletion and insertion")):
         for method in methods:
             heat = _placed(method, answer, predictor, seed + i)
@@ -167,7 +172,9 @@ def _curves(chosen: list, methods: tuple, predictor: Predictor, seed: int) -> di
     return result
 
 
-def _deleted_and_inserted(answer: Answer, heat: np.ndarray, predictor: Predictor, seed: int):
+def _deleted_and_inserted(
+    answer: Answer, heat: np.ndarray, predictor: Predictor, seed: int
+) -> np.ndarray:
     film = answer.equalised_film
     blurred = delete_into(film, answer.mask > 0.5)
     pixels = np.flatnonzero(answer.mask > 0.5)
@@ -183,7 +190,7 @@ def _deleted_and_inserted(answer: Answer, heat: np.ndarray, predictor: Predictor
     return predictor.classify(np.stack(shown)).reshape(2, -1)
 
 
-def _better_than_random(chosen: list, predictor: Predictor, seed: int) -> dict:
+def _better_than_random(chosen: Judged, predictor: Predictor, seed: int) -> Estimate:
     looks, cam = predictor.architecture, predictor.entry.cam
     values = [
         heatmap_p(
@@ -200,7 +207,9 @@ def _better_than_random(chosen: list, predictor: Predictor, seed: int) -> dict:
     return proportion(sum(p <= SIGNIFICANT for p in values), len(values))
 
 
-def _randomised(chosen: list, methods: tuple, predictor: Predictor, seed: int) -> dict:
+def _randomised(
+    chosen: Judged, methods: Sequence[str], predictor: Predictor, seed: int
+) -> dict[str, Estimate]:
     """Rank correlation of maps with those of the same network with shuffled weights.
 
     Adebayo et al. 2018: a map that stays the same although nothing is left of what the model

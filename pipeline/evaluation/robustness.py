@@ -17,28 +17,34 @@ from tqdm import tqdm
 from pipeline.data.database import Film
 from pipeline.data.split import films_of
 from pipeline.evaluation.elsewhere import find_findings
-from pipeline.evaluation.estimates import against_unchanged, mask_agreement, mean_with_interval
+from pipeline.evaluation.estimates import (
+    Result,
+    against_unchanged,
+    mask_agreement,
+    mean_with_interval,
+)
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import read_radiograph
 
 FILMS = 300  # drawn once from either set, in its own proportions; all where there are fewer
 MARGIN = 3  # pixels of a mask of 256 rows
+Change = Callable[[np.ndarray], np.ndarray]
 
 
-def _blurred(sigma: float) -> Callable:
+def _blurred(sigma: float) -> Change:
     return lambda film: cv2.GaussianBlur(film, (0, 0), sigma * film.shape[0] / 256)
 
 
-def _shrunk(share: float) -> Callable:
-    def change(film):
+def _shrunk(share: float) -> Change:
+    def change(film: np.ndarray) -> np.ndarray:
         small = cv2.resize(film, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
         return cv2.resize(small, film.shape[::-1], interpolation=cv2.INTER_CUBIC)
 
     return change
 
 
-def _compressed(quality: int) -> Callable:
-    def change(film):
+def _compressed(quality: int) -> Change:
+    def change(film: np.ndarray) -> np.ndarray:
         levels = np.rint(film).astype(np.uint8)
         coded = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         return cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE).astype(np.float32)
@@ -46,8 +52,8 @@ def _compressed(quality: int) -> Callable:
     return change
 
 
-def _turned(degrees: float) -> Callable:
-    def change(film):
+def _turned(degrees: float) -> Change:
+    def change(film: np.ndarray) -> np.ndarray:
         rows, columns = film.shape
         turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), degrees, 1)
         return cv2.warpAffine(film, turn, (columns, rows), borderMode=cv2.BORDER_REPLICATE)
@@ -59,12 +65,12 @@ def _sharpened(film: np.ndarray) -> np.ndarray:
     return film + 0.8 * (film - cv2.GaussianBlur(film, (0, 0), film.shape[0] / 256))
 
 
-def _brightened(gamma: float) -> Callable:
+def _brightened(gamma: float) -> Change:
     return lambda film: 255 * (film / 255) ** np.float32(gamma)
 
 
 # Lengths are in pixels of a film of 256 rows.
-CHANGES = {
+CHANGES: dict[str, Change] = {
     "none": lambda film: film,
     "mirrored": lambda film: np.ascontiguousarray(film[:, ::-1]),
     "blurred": _blurred(0.7),
@@ -75,10 +81,13 @@ CHANGES = {
     "brightened": _brightened(0.7),
 }
 # What is done to the lung mask of a classifier that is shown the lungs alone.
-MASKS = {"mask_grown": cv2.dilate, "mask_shrunk": cv2.erode}
+MASKS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "mask_grown": cv2.dilate,
+    "mask_shrunk": cv2.erode,
+}
 
 
-def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> dict:
+def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> Result:
     """Scores of a sample of a part's images under each of `CHANGES` and `MASKS`.
 
     ``changes`` are of the database's images; ``siim``, where the folder has them, holds ``n`` and
@@ -100,7 +109,7 @@ def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> 
     return result | ({"siim": _judge(siim, predictor, seed)} if siim else {})
 
 
-def _judge(known: list[tuple[Film, bool]], predictor: Predictor, seed: int) -> dict:
+def _judge(known: list[tuple[Film, bool]], predictor: Predictor, seed: int) -> Result:
     order = np.random.default_rng(seed).permutation(len(known))[:FILMS]
     front = keras.Model(predictor.graph.input, predictor.graph.get_layer("rescale").output)
     rows = [
@@ -113,7 +122,9 @@ def _judge(known: list[tuple[Film, bool]], predictor: Predictor, seed: int) -> d
     return {
         "n": len(order),
         "changes": {
-            name: against_unchanged(truth, values, scores["none"], predictor.entry.threshold)
+            name: against_unchanged(
+                truth, values, scores["none"], predictor.entry.decision_threshold()
+            )
             | {"mask_dice": mean_with_interval(dice[name])}
             for name, values in scores.items()
         },
@@ -146,7 +157,7 @@ def score_changes(
     return found
 
 
-def _moved(lungs: np.ndarray, change: Callable) -> np.ndarray:
+def _moved(lungs: np.ndarray, change: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     side = 2 * max(1, round(MARGIN * len(lungs) / 256)) + 1
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return change(lungs.astype(np.uint8), brush)

@@ -16,6 +16,7 @@ not depend on which cell happened to hold the maximum.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,7 +69,7 @@ METHOD_NAMES = {
 }
 
 
-def raw_map(method: str, answer) -> np.ndarray:
+def raw_map(method: str, answer: Any) -> np.ndarray:
     """The raw map of a method for an `Answer`: float32 (rows, columns), in units of evidence."""
     if method == CELLWISE:
         return answer.cells
@@ -80,7 +81,9 @@ def methods_for(pooled: bool) -> tuple[str, ...]:
     return (*METHODS, CELLWISE) if pooled else tuple(METHODS)
 
 
-def place(raw: np.ndarray, stride: float, offset: float, size: int, shape) -> np.ndarray:
+def place(
+    raw: np.ndarray, stride: float, offset: float, size: int, shape: tuple[int, int]
+) -> np.ndarray:
     """Lay a raw map over the film it was computed from.
 
     Cell (i, j) of ``raw`` looks at pixel (offset + stride i, offset + stride j) of the network's

@@ -52,6 +52,12 @@ class Entry:
     canary: float | None = None
     training: dict[str, Any] | None = None
 
+    def decision_threshold(self) -> float:
+        """``threshold``. Raises ValueError for a model without one, such as the U-Net."""
+        if self.threshold is None:
+            raise ValueError(f"{self.name} has no threshold: it is no classifier.")
+        return self.threshold
+
     def is_available(self) -> bool:
         """Whether the weights file is there (its hash is checked when it is loaded)."""
         return self.file.is_file()

@@ -11,12 +11,15 @@ whole. What is plausible stands in ``registry.json`` under ``gate``, set by
 ``detector``: file and sha256 of the detector; a gate without one judges the mask alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 
 from pipeline.io.radiograph import Radiograph
+from pipeline.quality.detector import Gate
 from pipeline.text.messages import Message
 
 LATERAL = ("LL", "RL", "LATERAL", "LLO", "RLO", "LAT", "OBLIQUE")
@@ -67,7 +70,7 @@ class Verdict:
 def judge(
     radiograph: Radiograph,
     probability: np.ndarray,
-    gate: dict,
+    gate: Gate,
     context: np.ndarray | None = None,
 ) -> Verdict:
     """Judge one image from its lung probability, float32 (rows, columns) in 0..1, and its context.
@@ -113,20 +116,20 @@ SHAPE = (16, 16)
 FAR = 1e9  # the distance of a film without lungs
 
 
-def _outside(measures: dict, gate: dict, name: str) -> bool:
+def _outside(measures: dict[str, float], gate: Gate, name: str) -> bool:
     if name not in measures:
         return False
     low, high = gate["limits"][name]
     return not low <= measures[name] <= high
 
 
-def passes(measures: dict, gate: dict) -> bool:
+def passes(measures: dict[str, float], gate: Gate) -> bool:
     """Whether every measure that was taken lies within its limits."""
     return not any(_outside(measures, gate, name) for name in MEASURES)
 
 
 def measure(
-    statistics: LungStatistics, gate: dict, context: np.ndarray | None = None
+    statistics: LungStatistics, gate: Gate, context: np.ndarray | None = None
 ) -> dict[str, float]:
     """Every number of the statistics, with ``likeness`` and ``distance`` to ordinary films.
 
@@ -162,7 +165,7 @@ def together(values: dict[str, float]) -> np.ndarray:
     return np.array([np.log(values[n] + 1e-3) if n in LOGARITHMS else values[n] for n in TOGETHER])
 
 
-def distance(values: dict[str, float], ordinary: dict) -> float:
+def distance(values: dict[str, float], ordinary: dict[str, Any]) -> float:
     """How far a film's lungs lie from those of ordinary films, in standard deviations.
 
     Mahalanobis's distance (1936) over `TOGETHER`: a film that is somewhat odd in several ways at
@@ -203,7 +206,7 @@ def lung_statistics(film: np.ndarray, probability: np.ndarray) -> LungStatistics
     )
 
 
-def _pair(lungs: np.ndarray, film: tuple[int, int]) -> dict:
+def _pair(lungs: np.ndarray, film: tuple[int, ...]) -> dict[str, Any]:
     """Proportion, cut and shape of the lungs, bool (rows, columns), of a film of another size."""
     rows, columns = (np.flatnonzero(lungs.any(axis)) for axis in (1, 0))
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
@@ -230,7 +233,7 @@ def _brightness(film: np.ndarray, mask: np.ndarray) -> float:
     return float(levels[mask > 0].mean() - levels[ring > 0].mean())
 
 
-def _said_by_the_file(radiograph: Radiograph):
+def _said_by_the_file(radiograph: Radiograph) -> Iterator[Message]:
     if radiograph.projection in LATERAL:
         yield Message("not_frontal", {"projection": radiograph.projection})
     if radiograph.body_part not in CHEST:

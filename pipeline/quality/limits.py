@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.quality.detector import Detector, compress, standardise
+from pipeline.quality.detector import Detector, Gate, compress, standardise
 from pipeline.quality.gate import (
     LUNGS,
     SHAPE,
@@ -25,7 +25,7 @@ from pipeline.quality.gate import (
 )
 
 # Measures of which only one side is suspicious keep their natural other end.
-ENDS = dict.fromkeys((*LUNGS, "spread"), (None, None))
+ENDS: dict[str, tuple[float | None, float | None]] = dict.fromkeys((*LUNGS, "spread"), (None, None))
 ENDS |= dict.fromkeys(("two_largest", "symmetry", "beside"), (None, 1.0))
 ENDS |= dict.fromkeys(("border", "cut", "entropy", "distance"), (0.0, None))
 ENDS |= {"brightness": (-1.0, None), "spread": (None, 128.0)}
@@ -41,14 +41,14 @@ DETECTOR_TAILS = {"resemblance": 0.005, "strangeness": 0.004}
 DETECTOR_MARGIN = 0.02  # of the range of all: other hospitals' images differ more than these do
 
 
-def open_gate() -> dict:
+def open_gate() -> Gate:
     """A gate that lets everything pass, until one is set."""
     nothing = {"mean": [0.0] * len(TOGETHER), "inverse_covariance": np.eye(len(TOGETHER)).tolist()}
     limits = {name: [-1e12, 1e12] for name in ENDS}
     return {"limits": limits, "shape": ["0" * SHAPE[1]] * SHAPE[0], "ordinary": nothing}
 
 
-def set_gate(films: Sequence[LungStatistics], others: Sequence[LungStatistics]) -> dict:
+def set_gate(films: Sequence[LungStatistics], others: Sequence[LungStatistics]) -> Gate:
     """The gate for the statistics of validation films and of pictures that are no chest film."""
     films = [film for film in films if film.area]
     gate = open_gate() | {"shape": write_shape(np.mean([film.shape for film in films], axis=0))}
@@ -96,7 +96,9 @@ def fit_detector(contexts: np.ndarray, chest: np.ndarray, groups: np.ndarray) ->
     )
 
 
-def detector_limits(detector: Detector, contexts: np.ndarray, groups: np.ndarray) -> dict:
+def detector_limits(
+    detector: Detector, contexts: np.ndarray, groups: np.ndarray
+) -> dict[str, list[float]]:
     """Limits of both numbers over contexts of validation radiographs, (image, n).
 
     All of them together lose `DETECTOR_TAILS` by ``resemblance``, which is what refuses CT. Every
@@ -127,7 +129,7 @@ def _weights(chest: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _limits(name: str, measures: list[dict], tail: float) -> list[float]:
+def _limits(name: str, measures: list[dict[str, float]], tail: float) -> list[float]:
     values = np.array([row[name] for row in measures])
     first, last = np.quantile(values, (tail, 1 - tail))
     margin = 0.05 * (last - first)  # other hospitals' films differ more than these do

@@ -55,7 +55,7 @@ def _write_onnx(predictor: Predictor, path: Path) -> None:
             "ONNX needs packages that the app does not: pip install -r requirements-dev.txt"
         ) from error
 
-    def answer(film):
+    def answer(film: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = predictor.graph(film, training=False)
         return {name: outputs[name] for name in OUTPUTS}
 

@@ -13,6 +13,7 @@ from pipeline.cli import diagnose as command
 from pipeline.cli.main import main
 from pipeline.data.database import read_database
 from pipeline.data.split import read_split
+from pipeline.evaluation.estimates import plain
 from pipeline.evaluation.evaluate import evaluate
 from tests.drawn import make_database
 from tests.fuzz.hostile.seeds import dataset, written
@@ -198,7 +199,7 @@ def test_unknown_weights_are_a_sentence(folder, capsys, monkeypatch):
 
 
 def test_evaluate_writes_what_it_promises(tmp_path, films):
-    result = evaluate(make_database(tmp_path, films, per_class=4))
+    result = plain(evaluate(make_database(tmp_path, films, per_class=4)))
     assert result["n"] == 16
     for name in ("auc", "accuracy", "sensitivity", "specificity"):
         assert {"value", "low", "high", "n"} <= result[name].keys()

@@ -133,5 +133,5 @@ def test_cross_validation_is_no_kinder_than_the_data():
     rng = np.random.default_rng(0)
     truth = np.arange(200) % 2 == 0
     found = site.cross_validate(truth, rng.random(200))
-    assert 0.35 < found["sensitivity"]["value"] < 0.65
-    assert 0.35 < found["specificity"]["value"] < 0.65
+    assert 0.35 < found["sensitivity"].value < 0.65
+    assert 0.35 < found["specificity"].value < 0.65

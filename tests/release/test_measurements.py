@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.evaluation import ablation, heatmaps, robustness
 from pipeline.evaluation.ensemble import compare_answers
-from pipeline.evaluation.estimates import against_unchanged
+from pipeline.evaluation.estimates import Estimate, against_unchanged
 from pipeline.inference.diagnosis import Answer
 from pipeline.models.spec import ARCHITECTURES
 from tests.drawn import make_database
@@ -57,20 +57,22 @@ def test_agreement_with_a_region():
     inside, outside, empty = np.zeros((3, 10, 10), np.float32)
     inside[2, 2], outside[9, 9] = 5, 1
     got = heatmaps._agreement([inside, outside, empty], [(infected, lung)] * 3)
-    assert got["maps_not_empty"]["value"] == pytest.approx(2 / 3)
-    assert got["pointing_game"]["value"] == 0.5
-    assert got["energy_in_lungs"]["value"] == 0.5
+    assert got["maps_not_empty"].value == pytest.approx(2 / 3)
+    assert got["pointing_game"].value == 0.5
+    assert got["energy_in_lungs"].value == 0.5
     # The second map lies outside the lungs: no heat in them, so nothing to compare.
-    assert got["infection_over_chance"] == got["infection_over_chance"] | {"n": 1}
-    assert got["infection_over_chance"]["value"] == pytest.approx(1 / (4 / 50))
+    assert got["infection_over_chance"].n == 1
+    assert got["infection_over_chance"].value == pytest.approx(1 / (4 / 50))
     even = heatmaps._agreement([np.ones((10, 10), np.float32)], [(infected, lung)])
-    assert even["infection_over_chance"]["value"] == pytest.approx(1)
+    assert even["infection_over_chance"].value == pytest.approx(1)
 
 
 def test_ranking_puts_the_best_first_and_random_nowhere():
     def scored(value):
         names = ("infection_over_chance", "pointing_game", "energy_in_lungs", "insertion")
-        return {n: {"value": value} for n in names} | {"deletion": {"value": -value}}
+        return {n: Estimate(value, 0, 1, 9) for n in names} | {
+            "deletion": Estimate(-value, 0, 1, 9)
+        }
 
     result = {"methods": {"a": scored(0.1), "b": scored(0.3), "random": scored(0.9)}}
     assert heatmaps.rank_methods(result) == ["b", "a"]
@@ -110,12 +112,12 @@ def test_changes_of_a_folder(tmp_path, films):
     assert result["n"] == 4
     assert set(result["changes"]) == {*robustness.CHANGES, *robustness.MASKS}
     assert "siim" not in result
-    grown, shrunk = (result["changes"][name]["mask_dice"]["value"] for name in robustness.MASKS)
+    grown, shrunk = (result["changes"][name]["mask_dice"].value for name in robustness.MASKS)
     assert 0.7 < grown < 1
     assert 0.7 < shrunk < 1
-    assert result["changes"]["none"]["change"]["value"] == 0
-    assert result["changes"]["none"]["mask_dice"]["value"] == 1
-    assert 0.5 < result["changes"]["mirrored"]["mask_dice"]["value"] < 1
+    assert result["changes"]["none"]["change"].value == 0
+    assert result["changes"]["none"]["mask_dice"].value == 1
+    assert 0.5 < result["changes"]["mirrored"]["mask_dice"].value < 1
 
 
 @pytest.mark.parametrize("name", robustness.CHANGES)
@@ -132,16 +134,16 @@ def test_against_unchanged():
     found = against_unchanged(
         truth, np.array([0.9, 0.2, 0.6, 0.1]), np.array([0.9, 0.8, 0.1, 0.1]), 0.5
     )
-    assert found["sensitivity"]["value"] == found["specificity"]["value"] == 0.5
-    assert found["flipped"]["value"] == 0.5
-    assert found["change"]["value"] == pytest.approx((0.6 + 0.5) / 4)
+    assert found["sensitivity"].value == found["specificity"].value == 0.5
+    assert found["flipped"].value == 0.5
+    assert found["change"].value == pytest.approx((0.6 + 0.5) / 4)
 
 
 def test_lungs_of_a_folder(tmp_path, films):
     result = ablation.judge_lungs(make_database(tmp_path, films, per_class=2), "light", "all")
     assert result["n"] == 8
-    assert result["variants"]["full"]["change"]["value"] == 0
-    assert result["variants"]["lungs_black"]["auc"]["value"] == 0.5
+    assert result["variants"]["full"]["change"].value == 0
+    assert result["variants"]["lungs_black"]["auc"].value == 0.5
 
 
 def test_heatmaps_of_a_folder(tmp_path, films, monkeypatch):
@@ -159,12 +161,12 @@ def test_heatmaps_of_a_folder(tmp_path, films, monkeypatch):
     monkeypatch.setattr(registry, "entry", lambda name, *_: _at_zero(entry, name))
     result = heatmaps.judge_heatmaps(root, "light", "all", curve_films=1)
     assert result["n"] == 3
-    assert 0 < result["lungs_share_of_film"]["value"] < 0.5
-    assert result["better_than_random"]["n"] == 1
-    assert 0 < result["gradient_reaches"]["value"] <= 1
+    assert 0 < result["lungs_share_of_film"].value < 0.5
+    assert result["better_than_random"].n == 1
+    assert 0 < result["gradient_reaches"].value <= 1
     assert set(result["methods"]) == {*heatmaps.methods_for(True), "random"}
     for method in result["methods"].values():
-        assert 0 <= method["deletion"]["value"] <= 1
+        assert 0 <= method["deletion"].value <= 1
         assert len(method["insertion_curve"]) == heatmaps.STEPS + 1
     assert heatmaps.rank_methods(result)
 
@@ -189,10 +191,10 @@ def test_two_models_together():
     }
     got = compare_answers(truth, scores, {"a": 0.5, "b": 0.25})
     # a calls films 0, 1, 3 COVID; b films 0, 2, 3, 5.
-    assert (got["agree"]["value"], got["agree"]["n"]) == (4 / 7, 7)
-    assert (got["both_positive"]["value"], got["both_positive"]["n"]) == (1 / 2, 2)
-    assert (got["both_negative"]["value"], got["both_negative"]["n"]) == (1, 2)
-    assert {m: (s["value"], s["n"]) for m, s in got["apart"].items()} == {
+    assert (got["agree"].value, got["agree"].n) == (4 / 7, 7)
+    assert (got["both_positive"].value, got["both_positive"].n) == (1 / 2, 2)
+    assert (got["both_negative"].value, got["both_negative"].n) == (1, 2)
+    assert {m: (s.value, s.n) for m, s in got["apart"].items()} == {
         "a": (2 / 3, 3),
         "b": (1 / 3, 3),
     }
@@ -200,4 +202,4 @@ def test_two_models_together():
     same = compare_answers(truth, dict.fromkeys("cd", scores["a"]), dict.fromkeys("cd", 0.6))
     assert same["together"]["auc"] == same["alone"]["c"]["auc"]
     assert same["together"]["confusion"] == same["alone"]["c"]["confusion"]
-    assert same["apart"]["c"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert same["apart"]["c"] == Estimate(None, None, None, 0)
