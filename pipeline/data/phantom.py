@@ -9,6 +9,7 @@ photon noise leave of it. Good enough to find lungs in, and for nothing clinical
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -113,7 +114,7 @@ class _Chest:
 
     # -- shapes -----------------------------------------------------------------------------
 
-    def _cavity_half_width(self, row: np.ndarray | np.float32) -> np.ndarray:
+    def _cavity_half_width(self, row: Any) -> Any:
         down = np.clip((row - self.apex) / 17, 1e-3, 1)
         return self.width * (1 - (1 - down) ** 2.6) ** 0.62 + 0.25 * np.sin(row / 5)
 
