@@ -1,9 +1,9 @@
-"""Synthetic chest films with their exact lung mask: for examples, tests and pictures.
+"""Synthetic chest radiographs with their exact lung mask: for examples, tests and pictures.
 
-No patient's film may ship, so a simple chest is projected instead. Distances are centimetres on a
+No patient's image may ship, so a simple chest is projected instead. Distances are centimetres on a
 field of 36 x 36, rows from the top, columns from the midline, the patient's left at positive
 columns. Every organ adds thickness (cm) times linear attenuation (1/cm, near 70 keV; Hubbell and
-Seltzer, NIST XCOM) to the path of a parallel beam; the film is what Beer-Lambert, scatter and
+Seltzer, NIST XCOM) to the path of a parallel beam; the image is what Beer-Lambert, scatter and
 photon noise leave of it. Good enough to find lungs in, and for nothing clinical.
 """
 
@@ -21,12 +21,12 @@ WATER, LUNG, BONE, CORTEX = 0.19, 0.05, 0.40, 0.85
 
 @dataclass(frozen=True)
 class Phantom:
-    """What to draw. The same values give the same film.
+    """What to draw. The same values give the same image.
 
     ``opacities``: 0 none .. 1 many ground-glass patches in the outer and lower zones.
     ``exposure``: above 1 is overexposed (dark and burnt out), below 1 underexposed and noisy.
     ``rotation``: degrees clockwise. ``inspiration``: 0 shallow .. 1 deep. ``lettering``: side
-    marker and film annotations. ``label``: writes SYNTHETIC in a corner.
+    marker and annotations. ``label``: writes SYNTHETIC in a corner.
     """
 
     seed: int = 0
@@ -52,25 +52,25 @@ EXAMPLES: dict[str, Phantom] = {
 def draw_film(phantom: Phantom, size: int = 768) -> tuple[np.ndarray, np.ndarray]:
     """Project the phantom.
 
-    Returns ``(film, lungs)``, uint8 (size, size): the film in 0..255, bright is dense, and its
+    Returns ``(image, lungs)``, uint8 (size, size): the image in 0..255, bright is dense, and its
     exact lung mask, 255 inside a visible lung field (heart, mediastinum and what lies behind the
     diaphragm excluded) and 0 outside.
     """
     chest = _Chest(phantom, size)
     attenuation = chest.attenuation()
-    film = _expose(attenuation, chest.visible, phantom, chest.rng)
+    image = _expose(attenuation, chest.visible, phantom, chest.rng)
     lungs = np.where(chest.visible > 0.5, 255, 0).astype(np.uint8)
     if phantom.rotation:
         turn = cv2.getRotationMatrix2D((size / 2, size / 2), -phantom.rotation, 1.06)
-        film = cv2.warpAffine(film, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        image = cv2.warpAffine(image, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
         lungs = cv2.warpAffine(lungs, turn, (size, size), flags=cv2.INTER_NEAREST)
     if phantom.lettering:
-        _write_marker(film)
+        _write_marker(image)
     if phantom.inverted:
-        film = 255 - film
+        image = 255 - image
     if phantom.label:
-        _write(film, "SYNTHETIC", row=0.985, column=0.02, height=0.022)
-    return film, lungs
+        _write(image, "SYNTHETIC", row=0.985, column=0.02, height=0.022)
+    return image, lungs
 
 
 def lung_fields(phantom: Phantom, size: int, heart: bool = True) -> np.ndarray:
@@ -347,7 +347,7 @@ class _Chest:
 def _expose(
     attenuation: np.ndarray, lungs: np.ndarray, phantom: Phantom, rng: np.random.Generator
 ) -> np.ndarray:
-    """Beer-Lambert, scatter after the grid, photon noise, film curve -> uint8 in 0..255."""
+    """Beer-Lambert, scatter after the grid, photon noise, tone curve -> uint8 in 0..255."""
     size = len(attenuation)
     primary = np.exp(-attenuation)
     scatter = 0.30 * cv2.GaussianBlur(primary, (0, 0), size / 9)
@@ -360,15 +360,15 @@ def _expose(
     return (255 * np.clip(light, 0, 1)).astype(np.uint8)
 
 
-def _write_marker(film: np.ndarray) -> None:
-    _write(film, "L", row=0.13, column=0.90, height=0.06)
-    _write(film, "PORTABLE AP", row=0.05, column=0.03, height=0.028)
-    _write(film, "SUPINE 14:05", row=0.095, column=0.03, height=0.028)
+def _write_marker(image: np.ndarray) -> None:
+    _write(image, "L", row=0.13, column=0.90, height=0.06)
+    _write(image, "PORTABLE AP", row=0.05, column=0.03, height=0.028)
+    _write(image, "SUPINE 14:05", row=0.095, column=0.03, height=0.028)
 
 
-def _write(film: np.ndarray, text: str, row: float, column: float, height: float) -> None:
-    size = len(film)
+def _write(image: np.ndarray, text: str, row: float, column: float, height: float) -> None:
+    size = len(image)
     scale = height * size / 22
     where = round(column * size), round(row * size)
     thick = max(1, round(scale * 1.6))
-    cv2.putText(film, text, where, cv2.FONT_HERSHEY_SIMPLEX, scale, 245, thick, cv2.LINE_AA)
+    cv2.putText(image, text, where, cv2.FONT_HERSHEY_SIMPLEX, scale, 245, thick, cv2.LINE_AA)

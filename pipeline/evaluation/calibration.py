@@ -85,7 +85,7 @@ def at_prevalence(probability: ArrayLike, prevalence: float) -> np.ndarray:
 def calibration_report(
     truth: ArrayLike, score: ArrayLike, slope: float, intercept: float, bins: int = 10
 ) -> Result:
-    """Reliability, ECE and Brier score before and after, at the films' own prevalence."""
+    """Reliability, ECE and Brier score before and after, at the images' own prevalence."""
     truth = np.asarray(truth, bool)
     prevalence = float(truth.mean())
     before = np.asarray(score, np.float64)

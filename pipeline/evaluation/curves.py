@@ -90,7 +90,7 @@ def roc_with_band(
 ) -> dict[str, list[float]]:
     """ROC curve on a fixed grid of false-positive rates, with its 95 % bootstrap band.
 
-    Films are drawn again within each class. Keys: ``fpr``, ``tpr``, ``low``, ``high``.
+    Images are drawn again within each class. Keys: ``fpr``, ``tpr``, ``low``, ``high``.
     """
     positives, negatives = _by_class(truth, score)
     rng = np.random.default_rng(seed)
@@ -103,7 +103,7 @@ def roc_with_band(
 def precision_recall_with_band(
     truth: ArrayLike, score: ArrayLike, draws: int = 1000, seed: int = 0
 ) -> Result:
-    """Precision over a fixed grid of recalls, at the films' own prevalence, with its 95 % band.
+    """Precision over a fixed grid of recalls, at the images' own prevalence, with its 95 % band.
 
     Keys: ``recall``, ``precision``, ``low``, ``high``, ``prevalence``, ``average_precision``.
     """

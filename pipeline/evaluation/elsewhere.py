@@ -33,7 +33,7 @@ DRAWS = 1000
 class Answered:
     """What a model said of images: ``score`` float (image,) in 0..1, ``withheld`` bool (image,)."""
 
-    films: Sequence[Film]
+    images: Sequence[Film]
     findings: Sequence[tuple[str, str]]
     score: np.ndarray
     withheld: np.ndarray
@@ -42,17 +42,17 @@ class Answered:
         """The images that are chosen."""
         kept = np.flatnonzero(chosen).tolist()
         return Answered(
-            [self.films[i] for i in kept],
+            [self.images[i] for i in kept],
             [self.findings[i] for i in kept],
             self.score[kept],
             self.withheld[kept],
         )
 
     def __len__(self) -> int:
-        return len(self.films)
+        return len(self.images)
 
 
-def find_findings(films: Sequence[Film], data: Path) -> list[tuple[str, str]]:
+def find_findings(images: Sequence[Film], data: Path) -> list[tuple[str, str]]:
     """What a radiologist read on each image, and the patient: two words per image, "" if unknown.
 
     From SIIM-COVID19's own tables where the folder has them, else from the split; Shenzhen's file
@@ -68,16 +68,16 @@ def find_findings(films: Sequence[Film], data: Path) -> list[tuple[str, str]]:
     except FileNotFoundError:
         split = {}
     found = []
-    for film in films:
-        if film.name in tables:
-            found.append(tables[film.name])
-        elif film.source == "shenzhen":
-            finding = {"1": "tuberculosis", "0": "negative"}.get(film.name[-1:], "")
-            found.append((finding, film.name))
-        elif film.name in split:
-            found.append((split[film.name].finding, split[film.name].group))
+    for image in images:
+        if image.name in tables:
+            found.append(tables[image.name])
+        elif image.source == "shenzhen":
+            finding = {"1": "tuberculosis", "0": "negative"}.get(image.name[-1:], "")
+            found.append((finding, image.name))
+        elif image.name in split:
+            found.append((split[image.name].finding, split[image.name].group))
         else:
-            found.append(("", film.name))
+            found.append(("", image.name))
     return found
 
 
@@ -94,8 +94,8 @@ def judge_elsewhere(answered: Answered, threshold: float) -> Result:
     ``adults``: the database without `CHILDREN`. ``contradictory``: images of the database's COVID
     class on which a radiologist saw no pneumonia.
     """
-    label = np.array([film.label or "" for film in answered.films])
-    source = np.array([film.source for film in answered.films])
+    label = np.array([image.label or "" for image in answered.images])
+    source = np.array([image.source for image in answered.images])
     finding = np.array([finding for finding, _ in answered.findings])
     blocks = {
         "siim": _siim(answered.only((label == "") & (source == "siim")), threshold),
@@ -116,10 +116,10 @@ def judge_triage(answered: Answered, limits: TriageLimits | None) -> Result | No
     if limits is None:
         return None
     groups: dict[str, list[int]] = {}
-    for i, (film, (finding, _)) in enumerate(zip(answered.films, answered.findings, strict=True)):
-        if (film.label or finding in KNOWN) and not answered.withheld[i]:
-            groups.setdefault("database" if film.label else film.source, []).append(i)
-            groups.setdefault(f"{film.source}/{film.label or finding}", []).append(i)
+    for i, (image, (finding, _)) in enumerate(zip(answered.images, answered.findings, strict=True)):
+        if (image.label or finding in KNOWN) and not answered.withheld[i]:
+            groups.setdefault("database" if image.label else image.source, []).append(i)
+            groups.setdefault(f"{image.source}/{image.label or finding}", []).append(i)
     truth = _is_covid(answered)
     return {
         "limits": {"low": limits.low, "high": limits.high, "rate": limits.rate},
@@ -135,7 +135,7 @@ KNOWN = {"typical", "negative", "atypical", "tuberculosis"}
 
 def _is_covid(answered: Answered) -> np.ndarray:
     """The database's class, or what SIIM-COVID19 calls typical: bool (image,)."""
-    pairs = zip(answered.films, answered.findings, strict=True)
+    pairs = zip(answered.images, answered.findings, strict=True)
     return np.array(
         [f.label == "COVID" if f.label else seen == "typical" for f, (seen, _) in pairs], bool
     )

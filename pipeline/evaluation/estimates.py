@@ -53,7 +53,7 @@ def proportion(hits: int, n: int) -> Estimate:
 
 
 def mean_with_interval(values: ArrayLike, seed: int = 0, draws: int = 2000) -> Estimate:
-    """Mean of per-film values with its 95 % percentile bootstrap interval."""
+    """Mean of per-image values with its 95 % percentile bootstrap interval."""
     values = np.asarray(values, np.float64)
     if not len(values):
         return unknown()
@@ -92,7 +92,7 @@ def weighted_mean_with_interval(
 def auc_with_interval(truth: ArrayLike, score: ArrayLike) -> Estimate:
     """Area under the ROC curve with DeLong's 95 % interval (DeLong et al. 1988).
 
-    ``truth``: bool (film,), True where COVID. ``score``: float (film,).
+    ``truth``: bool (image,), True where COVID. ``score``: float (image,).
     """
     truth = np.asarray(truth, bool)
     positives, negatives = np.asarray(score)[truth], np.asarray(score)[~truth]
@@ -100,7 +100,7 @@ def auc_with_interval(truth: ArrayLike, score: ArrayLike) -> Estimate:
     if not m or not n:
         return unknown(m + n)
     value = float(roc_auc_score(truth, score))
-    # Structural components: for each film, the share of the other class that it ranks rightly.
+    # Structural components: for each image, the share of the other class that it ranks rightly.
     below = _rank_share(positives, negatives)
     above = 1 - _rank_share(negatives, positives)
     variance = below.var(ddof=1) / m if m > 1 else 0.0
@@ -117,9 +117,9 @@ def _rank_share(of: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def classification_scores(truth: ArrayLike, score: ArrayLike, threshold: float) -> Result:
-    """Every score of a binary classifier; a film is called COVID from ``threshold`` on.
+    """Every score of a binary classifier; an image is called COVID from ``threshold`` on.
 
-    ``truth``: bool (film,); ``score``: float (film,) in 0..1. Scores that one class alone cannot
+    ``truth``: bool (image,); ``score``: float (image,) in 0..1. Scores that one class alone cannot
     give are unknown.
     """
     truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
@@ -152,10 +152,10 @@ def sensitivity_and_specificity(truth: ArrayLike, called: ArrayLike) -> dict[str
 def against_unchanged(
     truth: np.ndarray, score: np.ndarray, unchanged: np.ndarray, threshold: float
 ) -> dict[str, Estimate]:
-    """Scores of changed films, and how far they lie from those of the same films unchanged.
+    """Scores of changed images, and how far they lie from those of the same images unchanged.
 
     ``called_covid``: share at or above the threshold; ``change``: mean absolute change of the
-    score; ``flipped``: share of films whose answer changes sides.
+    score; ``flipped``: share of images whose answer changes sides.
     """
     called = score >= threshold
     return {

@@ -46,9 +46,9 @@ AGREEMENT = ("dice", "iou", "accuracy")  # of a lung mask with the true one
 
 @dataclass(frozen=True)
 class Scored:
-    """What evaluation keeps of one film."""
+    """What evaluation keeps of one image."""
 
-    film: Film
+    image: Film
     score: float
     said: str | None  # the likeliest of the four classes, where the model tells them apart
     reasons: tuple[str, ...]
@@ -58,25 +58,25 @@ class Scored:
 def evaluate(
     data: Path, model: str = "light", part: str = "all", threshold: float | None = None
 ) -> Result:
-    """Score a model and the U-Net on every film below ``data``.
+    """Score a model and the U-Net on every image below ``data``.
 
     ``part``: "all", or "train", "validation" or "test" of the project's own split, for the folder
-    that the models were trained from. The top-level figures count every film with a class, also
+    that the models were trained from. The top-level figures count every image with a class, also
     those that the quality gate would withhold; ``gated`` repeats them for those that pass.
     ``elsewhere`` and ``triage``: see `pipeline.evaluation.elsewhere`, with SIIM-COVID19's and
-    Shenzhen's images where the folder has them. A film that cannot be read is listed under
+    Shenzhen's images where the folder has them. An image that cannot be read is listed under
     ``unreadable``.
     """
     predictor = Predictor(model)
-    films = films_of(data, part, siim=True)
+    images = films_of(data, part, siim=True)
     unreadable: list[dict[str, str]] = []
-    scored = list(score_films(films, predictor, unreadable))
+    scored = list(score_images(images, predictor, unreadable))
     threshold = predictor.entry.decision_threshold() if threshold is None else threshold
-    classed = [s for s in scored if s.film.label]
+    classed = [s for s in scored if s.image.label]
     passed = [s for s in classed if not s.reasons]
     answered = Answered(
-        [s.film for s in scored],
-        find_findings([s.film for s in scored], data),
+        [s.image for s in scored],
+        find_findings([s.image for s in scored], data),
         np.array([s.score for s in scored], np.float64),
         np.array([bool(s.reasons) for s in scored], bool),
     )
@@ -91,13 +91,15 @@ def evaluate(
         "triage": judge_triage(answered, predictor.entry.triage),
         "segmentation": _segmentation(classed),
         "segmentation_by_class": {
-            name: _segmentation([s for s in classed if s.film.label == name])
+            name: _segmentation([s for s in classed if s.image.label == name])
             for name in _classes(classed)
         },
         "segmentation_as_database": _as_database(classed),
         "segmentation_by_set": {
-            name: _segmentation([s for s in scored if s.film.source == name])
-            for name in sorted({s.film.source for s in scored if s.agreement and not s.film.label})
+            name: _segmentation([s for s in scored if s.image.source == name])
+            for name in sorted(
+                {s.image.source for s in scored if s.agreement and not s.image.label}
+            )
         },
         "abstained": {
             **plain(proportion(len(classed) - len(passed), len(classed))),
@@ -108,17 +110,17 @@ def evaluate(
     }
 
 
-def score_films(
-    films: Sequence[Film], predictor: Predictor, unreadable: list[dict[str, str]]
+def score_images(
+    images: Sequence[Film], predictor: Predictor, unreadable: list[dict[str, str]]
 ) -> Iterator[Scored]:
-    """Ask a model about films, in their order; what cannot be read goes to ``unreadable``."""
+    """Ask a model about images, in their order; what cannot be read goes to ``unreadable``."""
 
     def readable() -> Iterator[tuple[Film, Radiograph]]:
-        for film in tqdm(films, desc=f"{predictor.entry.name}: films"):
+        for image in tqdm(images, desc=f"{predictor.entry.name}: images"):
             try:
-                yield film, read_radiograph(film.path.read_bytes())
+                yield image, read_radiograph(image.path.read_bytes())
             except (UnreadableRadiograph, OSError) as error:
-                unreadable.append({"file": film.path.name, "error": str(error)})
+                unreadable.append({"file": image.path.name, "error": str(error)})
 
     for _, same_shape in groupby(readable(), key=lambda pair: pair[1].shape):
         yield from _score_batches(same_shape, predictor)
@@ -129,31 +131,31 @@ def _score_batches(
 ) -> Iterator[Scored]:
     while batch := list(islice(pairs, BATCH)):
         answers = predictor.many(np.stack([radiograph.pixels for _, radiograph in batch]))
-        for (film, radiograph), answer in zip(batch, answers, strict=True):
-            yield _scored(film, radiograph, answer, predictor)
+        for (image, radiograph), answer in zip(batch, answers, strict=True):
+            yield _scored(image, radiograph, answer, predictor)
 
 
-def _scored(film: Film, radiograph: Radiograph, answer: Answer, predictor: Predictor) -> Scored:
+def _scored(image: Film, radiograph: Radiograph, answer: Answer, predictor: Predictor) -> Scored:
     verdict = judge(radiograph, answer.mask_probability, predictor.gate, answer.context)
     agreement = None
-    if film.mask:
-        truth = cv2.imread(str(film.mask), cv2.IMREAD_GRAYSCALE) > 127
+    if image.mask:
+        truth = cv2.imread(str(image.mask), cv2.IMREAD_GRAYSCALE) > 127
         probability = cv2.resize(answer.mask_probability, truth.shape[::-1])
         agreement = mask_agreement(probability > 0.5, truth)
     codes = tuple(reason.code for reason in verdict.reasons)
     classes = answer.class_probabilities
     said = CLASSES[int(classes.argmax())] if classes is not None else None
-    return Scored(film, float(answer.probabilities[predictor.covid]), said, codes, agreement)
+    return Scored(image, float(answer.probabilities[predictor.covid]), said, codes, agreement)
 
 
 def _scores(scored: Sequence[Scored], threshold: float) -> Result:
-    truth = np.array([s.film.label == "COVID" for s in scored], bool)
+    truth = np.array([s.image.label == "COVID" for s in scored], bool)
     return classification_scores(truth, np.array([s.score for s in scored]), threshold)
 
 
 def _explored(scored: Sequence[Scored], entry: registry.Entry) -> Result:
     """Curves, operating points, calibration and the table of classes."""
-    truth = np.array([s.film.label == "COVID" for s in scored], bool)
+    truth = np.array([s.image.label == "COVID" for s in scored], bool)
     score = np.array([s.score for s in scored])
     if not truth.any() or truth.all():
         return {"curves": None}  # one class alone has no curve
@@ -171,9 +173,11 @@ def _explored(scored: Sequence[Scored], entry: registry.Entry) -> Result:
 
 
 def _class_table(scored: Sequence[Scored]) -> Result:
-    """Rows: what a film is; columns: which of the four classes the model finds likeliest."""
+    """Rows: what an image is; columns: which of the four classes the model finds likeliest."""
     counts = {
-        own: {said: sum(s.film.label == own and s.said == said for s in scored) for said in CLASSES}
+        own: {
+            said: sum(s.image.label == own and s.said == said for s in scored) for said in CLASSES
+        }
         for own in CLASSES
     }
     right = sum(counts[name][name] for name in CLASSES)
@@ -182,11 +186,11 @@ def _class_table(scored: Sequence[Scored]) -> Result:
 
 
 def _by_source(scored: Sequence[Scored], threshold: float) -> dict[str, Result]:
-    """Per source and class: how many films, and the share that is called COVID."""
-    keys = sorted({(s.film.source, s.film.label or "") for s in scored})
+    """Per source and class: how many images, and the share that is called COVID."""
+    keys = sorted({(s.image.source, s.image.label or "") for s in scored})
     return {
         f"{source}/{label}": _called(
-            [s for s in scored if (s.film.source, s.film.label) == (source, label)], threshold
+            [s for s in scored if (s.image.source, s.image.label) == (source, label)], threshold
         )
         for source, label in keys
     }
@@ -194,12 +198,12 @@ def _by_source(scored: Sequence[Scored], threshold: float) -> dict[str, Result]:
 
 def _by_class(scored: Sequence[Scored], threshold: float) -> dict[str, Result]:
     return {
-        x: _called([s for s in scored if s.film.label == x], threshold) for x in _classes(scored)
+        x: _called([s for s in scored if s.image.label == x], threshold) for x in _classes(scored)
     }
 
 
 def _classes(scored: Sequence[Scored]) -> list[str]:
-    return sorted({s.film.label for s in scored if s.film.label})
+    return sorted({s.image.label for s in scored if s.image.label})
 
 
 def _called(scored: Sequence[Scored], threshold: float) -> Result:
@@ -221,7 +225,7 @@ def _segmentation(scored: Sequence[Scored]) -> Result:
 def _as_database(scored: Sequence[Scored]) -> Result:
     """Agreement of the masks, each class weighing as much as in the whole database."""
     by_class = {
-        name: [s.agreement for s in scored if s.agreement and s.film.label == name]
+        name: [s.agreement for s in scored if s.agreement and s.image.label == name]
         for name in WHOLE
     }
     return {

@@ -29,24 +29,24 @@ Regions = tuple[np.ndarray, np.ndarray]  # see `_regions`
 
 
 def judge_heatmaps(
-    data: Path, model: str, part: str = "test", curve_films: int = 60, seed: int = 0
+    data: Path, model: str, part: str = "test", curve_images: int = 60, seed: int = 0
 ) -> Result:
-    """Every method of a model on the COVID films of a part that have an infection mask.
+    """Every method of a model on the COVID images of a part that have an infection mask.
 
-    Only films that the model calls COVID count: the map of any other is meant to be empty.
-    ``curve_films`` of them, evenly spaced, serve the deletion and insertion curves and the check
+    Only images that the model calls COVID count: the map of any other is meant to be empty.
+    ``curve_images`` of them, evenly spaced, serve the deletion and insertion curves and the check
     with randomised weights, which cost many forward passes. ``gradient_reaches``: share of the
     last feature map's ``cells`` in which any channel's gradient is not 0. ``better_than_random``:
-    share of those films on which the default method's map passes `heatmap_p`.
+    share of those images on which the default method's map passes `heatmap_p`.
     """
     predictor = Predictor(model)
     judged = _called_covid(data, part, predictor)
-    chosen = judged[:: max(1, len(judged) // curve_films)][:curve_films]
+    chosen = judged[:: max(1, len(judged) // curve_images)][:curve_images]
     methods = (*methods_for(predictor.architecture.pooled), RANDOM)
     places = {
         m: [_placed(m, a, predictor, seed + i) for i, (_, a) in enumerate(judged)] for m in methods
     }
-    truths = [_regions(film, answer) for film, answer in judged]
+    truths = [_regions(image, answer) for image, answer in judged]
     curves = _curves(chosen, methods, predictor, seed)
     changed = _randomised(chosen, methods[:-1], predictor, seed)
     return {
@@ -88,23 +88,23 @@ def rank_methods(result: Result) -> list[str]:
 
 
 def _called_covid(data: Path, part: str, predictor: Predictor) -> Judged:
-    films = [film for film in films_of(data, part) if film.infection_mask]
+    images = [image for image in films_of(data, part) if image.infection_mask]
     judged = []
-    for film in tqdm(films, desc=f"{predictor.entry.name}: films with an infection mask"):
-        answer = predictor(read_radiograph(film.path.read_bytes()).pixels)
-        infected, lungs = _regions(film, answer)
+    for image in tqdm(images, desc=f"{predictor.entry.name}: images with an infection mask"):
+        answer = predictor(read_radiograph(image.path.read_bytes()).pixels)
+        infected, lungs = _regions(image, answer)
         called = answer.probabilities[predictor.covid] >= predictor.entry.threshold
         if called and infected.any() and lungs.any():
-            judged.append((film, answer))
+            judged.append((image, answer))
     if not judged:
-        raise ValueError("no film with an infection mask is called COVID: nothing to judge.")
+        raise ValueError("no image with an infection mask is called COVID: nothing to judge.")
     return judged
 
 
-def _regions(film: Film, answer: Answer) -> Regions:
+def _regions(image: Film, answer: Answer) -> Regions:
     """Infected region and predicted lungs, bool (rows, columns) at the network's input size."""
     size = answer.mask.shape
-    infected = cv2.imread(str(film.infection_mask), cv2.IMREAD_GRAYSCALE)
+    infected = cv2.imread(str(image.infection_mask), cv2.IMREAD_GRAYSCALE)
     infected = cv2.resize(infected, size[::-1], interpolation=cv2.INTER_AREA) > 127
     return infected, answer.mask > 0.5
 
@@ -123,7 +123,7 @@ def _placed(method: str, answer: Answer, predictor: Predictor, seed: int) -> np.
 
 
 def _agreement(maps: list[np.ndarray], truths: list[Regions]) -> dict[str, Estimate]:
-    """How maps agree with infected regions and lungs; a film whose map is empty counts nowhere.
+    """How maps agree with infected regions and lungs; an image whose map is empty counts nowhere.
 
     ``infection_over_chance``: share of the heat inside the lungs that lies in the infected region,
     over that region's share of the lungs' area. A map spread evenly over the lungs has 1.
@@ -149,7 +149,7 @@ def _curves(
 ) -> dict[str, Result]:
     """Deletion and insertion (Petsiuk et al. 2018): COVID score while lung pixels go or come.
 
-    Pixels of the lungs, the hottest first, are replaced by the blurred film, or put back into it.
+    Pixels of the lungs, the hottest first, are replaced by the blurred image, or put back into it.
     Areas under the curves, 0..1: deletion is better low, insertion better high.
     """
     rows: dict[str, list[np.ndarray]] = {m: [] for m in methods}
@@ -159,7 +159,7 @@ def _curves(
             rows[method].append(_deleted_and_inserted(answer, heat, predictor, seed + i))
     result = {}
     for method in methods:
-        curves = np.array(rows[method])  # film, deletion or insertion, step
+        curves = np.array(rows[method])  # image, deletion or insertion, step
         against = curves.mean(2) - np.array(rows[RANDOM]).mean(2)
         result[method] = {
             "deletion": mean_with_interval(curves[:, 0].mean(1)),
@@ -175,13 +175,13 @@ def _curves(
 def _deleted_and_inserted(
     answer: Answer, heat: np.ndarray, predictor: Predictor, seed: int
 ) -> np.ndarray:
-    film = answer.equalised_film
-    blurred = delete_into(film, answer.mask > 0.5)
+    image = answer.equalised_film
+    blurred = delete_into(image, answer.mask > 0.5)
     pixels = np.flatnonzero(answer.mask > 0.5)
     noise = np.random.default_rng(seed).random(len(pixels))  # among equals, any order
     order = pixels[np.lexsort((noise, -heat.flat[pixels]))]
     shown = []
-    for start, put in ((film, blurred), (blurred, film)):
+    for start, put in ((image, blurred), (blurred, image)):
         for step in range(STEPS + 1):
             changed = start.copy()
             some = order[: round(len(order) * step / STEPS)]
@@ -213,13 +213,13 @@ def _randomised(
     """Rank correlation of maps with those of the same network with shuffled weights.
 
     Adebayo et al. 2018: a map that stays the same although nothing is left of what the model
-    learnt shows the film's edges, not the model's reasons. Near 0 is as it should be.
+    learnt shows the image's edges, not the model's reasons. Near 0 is as it should be.
     """
     rng = np.random.default_rng(seed)
     weights = predictor.classifier.get_weights()
     predictor.classifier.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in weights])
     try:
-        others = [predictor(read_radiograph(film.path.read_bytes()).pixels) for film, _ in chosen]
+        others = [predictor(read_radiograph(image.path.read_bytes()).pixels) for image, _ in chosen]
     finally:
         predictor.classifier.set_weights(weights)
     result = {}

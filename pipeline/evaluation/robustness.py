@@ -1,4 +1,4 @@
-"""Does the answer survive what happens to films between the detector and the page?
+"""Does the answer survive what happens to images between the detector and the page?
 
     python -m pipeline evaluate --what changes --data DIR --model light --part test --json FILE
 
@@ -26,26 +26,26 @@ from pipeline.evaluation.estimates import (
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import read_radiograph
 
-FILMS = 300  # drawn once from either set, in its own proportions; all where there are fewer
+IMAGES = 300  # drawn once from either set, in its own proportions; all where there are fewer
 MARGIN = 3  # pixels of a mask of 256 rows
 Change = Callable[[np.ndarray], np.ndarray]
 
 
 def _blurred(sigma: float) -> Change:
-    return lambda film: cv2.GaussianBlur(film, (0, 0), sigma * film.shape[0] / 256)
+    return lambda image: cv2.GaussianBlur(image, (0, 0), sigma * image.shape[0] / 256)
 
 
 def _shrunk(share: float) -> Change:
-    def change(film: np.ndarray) -> np.ndarray:
-        small = cv2.resize(film, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, film.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    def change(image: np.ndarray) -> np.ndarray:
+        small = cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_CUBIC)
 
     return change
 
 
 def _compressed(quality: int) -> Change:
-    def change(film: np.ndarray) -> np.ndarray:
-        levels = np.rint(film).astype(np.uint8)
+    def change(image: np.ndarray) -> np.ndarray:
+        levels = np.rint(image).astype(np.uint8)
         coded = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         return cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE).astype(np.float32)
 
@@ -53,26 +53,26 @@ def _compressed(quality: int) -> Change:
 
 
 def _turned(degrees: float) -> Change:
-    def change(film: np.ndarray) -> np.ndarray:
-        rows, columns = film.shape
+    def change(image: np.ndarray) -> np.ndarray:
+        rows, columns = image.shape
         turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), degrees, 1)
-        return cv2.warpAffine(film, turn, (columns, rows), borderMode=cv2.BORDER_REPLICATE)
+        return cv2.warpAffine(image, turn, (columns, rows), borderMode=cv2.BORDER_REPLICATE)
 
     return change
 
 
-def _sharpened(film: np.ndarray) -> np.ndarray:
-    return film + 0.8 * (film - cv2.GaussianBlur(film, (0, 0), film.shape[0] / 256))
+def _sharpened(image: np.ndarray) -> np.ndarray:
+    return image + 0.8 * (image - cv2.GaussianBlur(image, (0, 0), image.shape[0] / 256))
 
 
 def _brightened(gamma: float) -> Change:
-    return lambda film: 255 * (film / 255) ** np.float32(gamma)
+    return lambda image: 255 * (image / 255) ** np.float32(gamma)
 
 
-# Lengths are in pixels of a film of 256 rows.
+# Lengths are in pixels of an image of 256 rows.
 CHANGES: dict[str, Change] = {
-    "none": lambda film: film,
-    "mirrored": lambda film: np.ascontiguousarray(film[:, ::-1]),
+    "none": lambda image: image,
+    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
     "blurred": _blurred(0.7),
     "sharpened": _sharpened,
     "shrunk": _shrunk(0.75),
@@ -96,13 +96,13 @@ def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> 
     image as it is (for the mirrored image, mirrored back).
     """
     predictor = Predictor(model)
-    films = films_of(data, part, siim=True)
-    findings = [finding for finding, _ in find_findings(films, data)]
-    database = [(film, film.label == "COVID") for film in films if film.label]
+    images = films_of(data, part, siim=True)
+    findings = [finding for finding, _ in find_findings(images, data)]
+    database = [(image, image.label == "COVID") for image in images if image.label]
     siim = [
-        (film, finding == "typical")
-        for film, finding in zip(films, findings, strict=True)
-        if film.source == "siim" and finding in {"typical", "negative"}
+        (image, finding == "typical")
+        for image, finding in zip(images, findings, strict=True)
+        if image.source == "siim" and finding in {"typical", "negative"}
     ]
     result = {"what": "changes", **predictor.identity(), "part": part}
     result |= _judge(database, predictor, seed)
@@ -110,7 +110,7 @@ def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> 
 
 
 def _judge(known: list[tuple[Film, bool]], predictor: Predictor, seed: int) -> Result:
-    order = np.random.default_rng(seed).permutation(len(known))[:FILMS]
+    order = np.random.default_rng(seed).permutation(len(known))[:IMAGES]
     front = keras.Model(predictor.graph.input, predictor.graph.get_layer("rescale").output)
     rows = [
         score_changes(read_radiograph(known[i][0].path.read_bytes()).pixels, predictor, front)

@@ -26,7 +26,7 @@ from pipeline.evaluation.estimates import (
     proportion,
     sensitivity_and_specificity,
 )
-from pipeline.evaluation.evaluate import score_films
+from pipeline.evaluation.evaluate import score_images
 from pipeline.evaluation.triage import choose_limits, triage_report
 from pipeline.inference.predictor import Predictor
 from pipeline.models.site import content_sha256
@@ -78,11 +78,11 @@ def judge_site(data: Path, model: str, site: str) -> Result:
     images, ``triage_here`` is how they answer those. Raises ValueError for too few images.
     """
     predictor = Predictor(model)
-    films = read_labelled(data)
+    images = read_labelled(data)
     unreadable: list[dict[str, str]] = []
-    scored = list(score_films(films, predictor, unreadable))
+    scored = list(score_images(images, predictor, unreadable))
     passed = [s for s in scored if not s.reasons]
-    truth = np.array([s.film.label == "COVID" for s in passed], bool)
+    truth = np.array([s.image.label == "COVID" for s in passed], bool)
     score = np.array([s.score for s in passed], np.float64)
     fewest = min(int(truth.sum()), int((~truth).sum()))
     if fewest < FEWEST:
@@ -97,7 +97,7 @@ def judge_site(data: Path, model: str, site: str) -> Result:
             "site": site,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             **predictor.identity(),
-            "images_sha256": _hash_of([s.film for s in scored]),
+            "images_sha256": _hash_of([s.image for s in scored]),
             "n": len(truth),
             "positive": int(truth.sum()),
             "withheld": proportion(len(scored) - len(passed), len(scored)),
@@ -127,7 +127,7 @@ def _choose(truth: np.ndarray, score: np.ndarray) -> float:
     return choose_threshold(truth, score, 1.0, 1.0)
 
 
-def _hash_of(films: Sequence[Film]) -> str:
+def _hash_of(images: Sequence[Film]) -> str:
     """One hash for a set of images, whatever their names and order."""
-    hashes = sorted(hashlib.sha256(film.path.read_bytes()).hexdigest() for film in films)
+    hashes = sorted(hashlib.sha256(image.path.read_bytes()).hexdigest() for image in images)
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

@@ -131,7 +131,7 @@ def known_classifiers() -> list[str] | None:
 
 
 def unseen_films(folder: Path | None = None) -> set[str]:
-    """Names of the database's films that no model was trained or tuned on."""
+    """Names of the database's images that no model was trained or tuned on."""
     path = (folder or weights_folder()) / SPLIT
     if not path.is_file():
         return set()

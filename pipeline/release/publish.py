@@ -82,7 +82,7 @@ def release(name: str, run: Path, data: Path) -> None:
 
 
 def set_canaries(folder: Path) -> None:
-    """What each model says of the canary film, see `pipeline.serving.self_check`."""
+    """What each model says of the canary image, see `pipeline.serving.self_check`."""
     description = _read(folder)
     for model in registry.classifiers(every=True):
         description["models"][model]["canary"] = round(self_check.score(Predictor(model)), 5)
@@ -118,13 +118,13 @@ def fit_gate(data: Path, pictures: Path) -> None:
     """Set the gate, which serves every model for reading, see `pipeline.quality.limits`."""
     folder = registry.weights_folder()
     description = _read(folder)
-    films = [film for film in films_of(data, "validation") if film.label]
-    choosing = choosing_half(films, pictures)
+    images = [image for image in films_of(data, "validation") if image.label]
+    choosing = choosing_half(images, pictures)
     inside: list[LungStatistics] = []
     outside: list[LungStatistics] = []
     for model in registry.classifiers():
         predictor = Predictor(model)
-        inside += find_statistics((read_film(film) for film in films), predictor)
+        inside += find_statistics((read_film(image) for image in images), predictor)
         outside += find_statistics((picture.pixels for picture in choosing), predictor)
     description["gate"] = set_gate(inside, outside)
     _write(folder, description)
@@ -146,14 +146,14 @@ def fit_detector(data: Path, pictures: Path) -> None:
 
 def _scales(name: str, data: Path) -> dict[str, float]:
     """Where each method's colour scale ends: at the 90th percentile of its maps' maxima over COVID
-    films of the validation part that the model calls COVID."""
+    images of the validation part that the model calls COVID."""
     predictor = Predictor(name)
     peaks: dict[str, list[float]] = {
         method: [] for method in methods_for(predictor.architecture.pooled)
     }
-    covid = [film for film in films_of(data, "validation") if film.label == "COVID"]
-    for film in tqdm(covid, desc=f"{name}: maps"):
-        answer = predictor(read_film(film))
+    covid = [image for image in films_of(data, "validation") if image.label == "COVID"]
+    for image in tqdm(covid, desc=f"{name}: maps"):
+        answer = predictor(read_film(image))
         if answer.probabilities[predictor.covid] >= predictor.entry.threshold:
             for method, values in peaks.items():
                 values.append(float(raw_map(method, answer).max()))
@@ -161,7 +161,7 @@ def _scales(name: str, data: Path) -> dict[str, float]:
 
 
 def choose_cam(data: Path, models: list[str] | None = None) -> None:
-    """Make the method that wins on validation films each model's default, see `rank_methods`."""
+    """Make the method that wins on validation images each model's default, see `rank_methods`."""
     folder = registry.weights_folder()
     for model in models or registry.classifiers():
         ranked = rank_methods(judge_heatmaps(data, model, "validation"))

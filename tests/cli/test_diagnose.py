@@ -229,10 +229,10 @@ def test_evaluate_lists_what_it_cannot_read(tmp_path, films):
 def test_real_films_are_read_and_their_lungs_found(data, predictor):
     """A sample of the database: the U-Net agrees with its masks, the gate lets films pass."""
     from pipeline.data.database import read_database
-    from pipeline.evaluation.evaluate import score_films
+    from pipeline.evaluation.evaluate import score_images
 
     sample = [f for f in read_database(data) if f.mask and f.label == "Normal"][::40]
-    scored = list(score_films(sample, predictor, []))
+    scored = list(score_images(sample, predictor, []))
     assert np.mean([s.agreement["dice"] for s in scored]) > 0.95
     assert np.mean([not s.reasons for s in scored]) > 0.9
 

@@ -178,8 +178,8 @@ def test_threshold_balances_both_goals():
     assert scores["specificity"].value > 0.98
 
 
-def test_calibration_lowers_the_error_at_the_films_own_prevalence():
-    """Scores that hold at one half, films of which a fifth are ill: Bayes mends them."""
+def test_calibration_lowers_the_error_at_the_images_own_prevalence():
+    """Scores that hold at one half, images of which a fifth are ill: Bayes mends them."""
     rng = np.random.default_rng(2)
     truth = rng.random(20000) < 0.2
     evidence = rng.normal(0, 1, 20000) + 2 * (truth - 0.5)  # log-odds 2 x at one half

@@ -108,7 +108,7 @@ def test_intervals_by_patient_are_wider_where_patients_have_many_images():
 def wide(tmp_path, films) -> Path:
     """The database's layout with SIIM-COVID19 and Shenzhen beside it."""
     root = make_database(tmp_path, films, per_class=2)
-    pictures = [film[::4, ::4] for film, _ in films.values()]
+    pictures = [image[::4, ::4] for image, _ in films.values()]
     for folder in ("siim_covid19/images", "lung_segmentation/shenzhen/images"):
         (root / folder).mkdir(parents=True)
     lines = ["image,patient,label"]
@@ -125,14 +125,14 @@ def wide(tmp_path, films) -> Path:
 
 
 def test_findings_come_from_the_tables_of_the_folder(wide):
-    films = [
+    images = [
         Film(Path("s2.png"), None, "siim"),
         Film(Path("COVID-0.png"), "COVID", "bimcv"),
         Film(Path("CHN_1.png"), None, "shenzhen"),
         Film(Path("nobody-knows.png"), "Normal", "rsna"),
         Film(Path("COVID-100.png"), "COVID", "sirm"),
     ]
-    assert find_findings(films, wide) == [
+    assert find_findings(images, wide) == [
         ("indeterminate", "p1"),
         ("negative", "p9"),
         ("tuberculosis", "CHN_1"),

@@ -58,7 +58,7 @@ def test_weighted_mean():
     mean = weighted_mean_with_interval(groups, {"a": 3, "b": 1})
     assert mean.value == pytest.approx(0.75 * 0.5 + 0.25 * 0.2)
     assert mean.n == 42
-    # Of two films drawn again, a quarter of draws are both 0 and a quarter both 1.
+    # Of two images drawn again, a quarter of draws are both 0 and a quarter both 1.
     assert (mean.low, mean.high) == pytest.approx((0.05, 0.80))
     assert weighted_mean_with_interval(groups, {"a": 3, "d": 1}).value is None
 

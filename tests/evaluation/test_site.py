@@ -34,14 +34,14 @@ def folder(tmp_path):
 def scored(monkeypatch):
     """A model whose scores follow the labels, with an error now and then; the last is withheld."""
 
-    def score_films(films, predictor, unreadable):
+    def score_images(images, predictor, unreadable):
         rng = np.random.default_rng(0)
-        for film in films:
-            odds = rng.normal(2.0 if film.label == "COVID" else -2.0, 1) - 1
-            reasons = ("blank",) if film.path.stem in {"40", "41"} else ()
-            yield Scored(film, 1 / (1 + np.exp(-odds)), None, reasons, None)
+        for image in images:
+            odds = rng.normal(2.0 if image.label == "COVID" else -2.0, 1) - 1
+            reasons = ("blank",) if image.path.stem in {"40", "41"} else ()
+            yield Scored(image, 1 / (1 + np.exp(-odds)), None, reasons, None)
 
-    monkeypatch.setattr(site, "score_films", score_films)
+    monkeypatch.setattr(site, "score_images", score_images)
 
 
 @pytest.fixture
