@@ -46,6 +46,7 @@ def run_json(capsys, *arguments) -> tuple[int, list[dict]]:
     return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.slow
 def test_one_json_object_per_file_and_bad_files_stop_nothing(folder, capsys):
     paths = [
         folder / "text.png",
@@ -71,6 +72,7 @@ def test_one_json_object_per_file_and_bad_files_stop_nothing(folder, capsys):
     assert good["sha256"] == hashlib.sha256((folder / "clear.png").read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_exit_status_and_threshold(folder, capsys):
     status, (record,) = run_json(capsys, folder / "clear.png", "--threshold", "0")
     assert (status, record["positive"], record["threshold"]) == (0, True, 0)
@@ -83,6 +85,7 @@ def test_exit_status_and_threshold(folder, capsys):
     assert main(["diagnose", film, "--out", film]) == 2  # a file, where a folder must be made
 
 
+@pytest.mark.slow
 def test_text_says_it_in_words(folder, capsys):
     main(["diagnose", str(folder / "clear.png"), str(folder / "inverted.png")])
     good, refused = capsys.readouterr().out.splitlines()
@@ -91,6 +94,7 @@ def test_text_says_it_in_words(folder, capsys):
     assert "no score. The image is inverted" in refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cam", ["gradcam", "layercam"])
 def test_pictures(folder, films, capsys, cam):
     out = folder / "out"

@@ -19,6 +19,7 @@ from pipeline.data.gate_examples import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [lambda: drawn_slices(4), drawn_pictures, lambda: phantoms(2)],
@@ -68,6 +69,7 @@ def test_a_window_shows_air_black(data):
     )
 
 
+@pytest.mark.slow
 def test_parts_of_the_split_are_not_mixed(data):
     names = {}
     for part in ("train", "test"):

@@ -141,6 +141,7 @@ def test_findings_come_from_the_tables_of_the_folder(wide):
     ]
 
 
+@pytest.mark.slow
 def test_evaluation_of_everything_in_one_go(wide):
     result = evaluate(wide)
     assert result["n"] == 8, "the top-level figures are of the database's images"

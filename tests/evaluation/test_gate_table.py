@@ -113,6 +113,7 @@ def few_pictures(monkeypatch):
     monkeypatch.setattr(gate, "collect", lambda _: ([Picture("CT", "a", grey)], ["deid-data"]))
 
 
+@pytest.mark.slow
 def test_the_command_on_a_tiny_folder(tmp_path, films, few_pictures, monkeypatch):
     root = make_database(tmp_path / "data", films, per_class=2)
     monkeypatch.setattr(gate, "films_of", lambda data, _part: read_database(data))
@@ -129,7 +130,7 @@ def test_the_command_on_a_tiny_folder(tmp_path, films, few_pictures, monkeypatch
     assert "CT" not in result["groups"]["chosen_with"]
 
 
-def test_remembering_asks_once_for_a_image_and_its_turns(films):
+def test_remembering_asks_once_for_an_image_and_its_turns(films):
     asked = Counter()
 
     class Finder:
@@ -160,6 +161,7 @@ def test_a_table_of_another_gate_is_not_shown(tmp_path):
     assert measurements.measured_gate(tmp_path) is None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_has_a_row_for_every_kind_of_picture():
     page = AppTest.from_file("../../app/main.py", default_timeout=60)

@@ -53,6 +53,7 @@ def card(folder, scored, tmp_path, monkeypatch):
     return path
 
 
+@pytest.mark.slow
 def test_the_card_says_what_was_measured(card, folder):
     record = json.loads(card.read_text())
     assert (record["n"], record["positive"]) == (80, 40)
@@ -71,6 +72,7 @@ def test_the_card_says_what_was_measured(card, folder):
     assert rows["Images (positive)"] == "80 (40)"
 
 
+@pytest.mark.slow
 def test_the_card_decides(card, films, predictor):
     record = json.loads(card.read_text())
     own = predictor.entry
@@ -81,11 +83,13 @@ def test_the_card_decides(card, films, predictor):
     assert diagnose(radiograph_of(films["clear"][0]), predictor, threshold=0.9).threshold == 0.9
 
 
+@pytest.mark.slow
 def test_a_card_of_other_weights_is_not_used(card):
     own = replace(registry.entry("light"), sha256="0" * 64)
     assert decisions_of(own) == (own.threshold, own.triage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"threshold": 0.01}, {"n": 1000}, {"site": "elsewhere"}])
 def test_an_altered_card_is_refused(card, change):
     card.write_text(json.dumps(json.loads(card.read_text()) | change))

@@ -23,6 +23,7 @@ def test_three_answers():
     assert {never.answer(score) for score in (0.0, 1.0)} == {"uncertain"}
 
 
+@pytest.mark.slow
 def test_limits_keep_the_rate_as_often_as_they_promise():
     """Over 200 calibrations, what they promise fails on fresh images in 5 % of them at most."""
     rng = np.random.default_rng(0)

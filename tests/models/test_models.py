@@ -46,6 +46,7 @@ def test_every_layer_is_named_for_its_block():
     assert not [n for n in names if n.rstrip("0123456789_") in ("conv2d", "dense_", "add")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(64, 64), (300, 299), (97, 513)])
 def test_graph_takes_any_size(graph, shape):
     image = np.random.default_rng(0).uniform(0, 255, (2, *shape, 1)).astype(np.float32)
@@ -83,6 +84,7 @@ def test_augmentation_is_active_in_training_only():
     assert np.abs(rotated(image, training=True) - image).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_classifiers_are_as_specified(name):
     architecture = ARCHITECTURES[name]
@@ -92,6 +94,7 @@ def test_classifiers_are_as_specified(name):
     assert model(np.zeros((1, size, size, 1), np.float32)).shape[0] == 1
 
 
+@pytest.mark.slow
 def test_xception_trunk_ends_at_block_5():
     xception = ARCHITECTURES["xception"].build()
     trunk = keras.Model(xception.input, xception.get_layer("head_conv1").input)
@@ -102,6 +105,7 @@ def test_xception_trunk_ends_at_block_5():
     assert [w.shape for w in trunk.weights] == [w.shape for w in cut.weights]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_stride_and_offset_say_where_a_feature_looks(name):
     """Where the answer of a blank image changes when one pixel is lit, and where it is said to."""

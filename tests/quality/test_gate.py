@@ -66,7 +66,7 @@ def test_statistics_of_a_drawn_mask():
     assert statistics.shape[-1].mean() == pytest.approx(40 / 60, abs=0.01)
 
 
-def test_half_a_image_has_wide_lungs_that_run_into_its_border(films):
+def test_half_an_image_has_wide_lungs_that_run_into_its_border(films):
     image, lungs = (np.float32(a) for a in films["clear"])
     whole = lung_statistics(image, lungs / 255)
     middle = len(image) // 2
@@ -110,6 +110,7 @@ def drawn_gate():
     return images, set_gate(images, [replace(s, shape=s.shape[::-1]) for s in images])
 
 
+@pytest.mark.slow
 def test_a_gate_lets_its_own_images_pass_and_no_other(drawn_gate):
     images, gate = drawn_gate
     assert json.loads(json.dumps(gate)) == gate
@@ -159,6 +160,7 @@ def test_mask_at_the_border_and_empty_mask():
     assert lung_statistics(probability, probability).border > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in EXAMPLES if n != "inverted"])
 def test_synthetic_images_pass(films, predictor, name):
     image, lungs = films[name]
@@ -167,6 +169,7 @@ def test_synthetic_images_pass(films, predictor, name):
     assert mask_agreement(diagnosis.lung_mask() > 0, lungs > 0)["dice"] >= 0.9
 
 
+@pytest.mark.slow
 def test_the_unet_finds_the_lungs_of_many_phantoms(predictor):
     dice = []
     for phantom in variations(8, seed=5):
@@ -178,6 +181,7 @@ def test_the_unet_finds_the_lungs_of_many_phantoms(predictor):
     assert min(dice) >= 0.88
 
 
+@pytest.mark.slow
 def test_inverted_and_turned_images_are_named(films, predictor):
     image = films["clear"][0]
     assert codes(films["inverted"][0], predictor) == ["inverted"]
@@ -186,7 +190,7 @@ def test_inverted_and_turned_images_are_named(films, predictor):
     assert codes(np.rot90(image, 2), predictor) == ["upside_down"]
 
 
-def test_a_image_cut_to_one_lung_gets_no_score(films, predictor):
+def test_an_image_cut_to_one_lung_gets_no_score(films, predictor):
     """Upper and lower halves get none mostly, not always: ``weights/gate.json`` counts them."""
     for cut in cut_images(films["clear"][0].astype(np.float32)):
         if cut.kind == "one lung":
@@ -208,6 +212,7 @@ def detector(predictor):
     return predictor.gate["detector"]
 
 
+@pytest.mark.slow
 def test_slices_of_a_chest_get_no_score(predictor, detector):
     """Of a seed that nothing was fitted with; without the detector one in five passes."""
     slices = draw_slices(15, seed=101)
@@ -272,6 +277,7 @@ def test_colour_photographs_are_refused(name):
         read_radiograph(buffer.getvalue())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", not_chests())
 def test_what_is_no_chest_image_gets_no_score(predictor, name):
     assert codes(not_chests()[name].astype(np.float32), predictor)

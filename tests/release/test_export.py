@@ -20,6 +20,7 @@ def drawn() -> list[np.ndarray]:
     return [image.astype(np.float32) for image in (*images, images[0][:, 40:480])]
 
 
+@pytest.mark.slow
 def test_a_saved_model_is_the_graph(drawn, predictor, tmp_path):
     assert main(["export", "--format", "savedmodel", "--out", str(tmp_path / "light")]) == 0
     loaded = tf.saved_model.load(tmp_path / "light")
@@ -29,6 +30,7 @@ def test_a_saved_model_is_the_graph(drawn, predictor, tmp_path):
         np.testing.assert_allclose(said["probabilities"][0], own.probabilities, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_onnx_is_the_graph_but_for_the_last_digits(drawn, predictor, tmp_path):
     path = tmp_path / "light.onnx"
     assert main(["export", "--format", "onnx", "--out", str(path)]) == 0

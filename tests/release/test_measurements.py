@@ -92,7 +92,7 @@ def test_lettering_stays_outside_the_lungs(films, shape):
         assert (changed & lung).sum() <= 0.1 * changed.sum()
 
 
-def test_variants_of_a_image(predictor, films):
+def test_variants_of_an_image(predictor, films):
     """A masked model cannot see the background, so without lungs every image scores alike."""
     rng = np.random.default_rng(0)
     first, second = (
@@ -107,6 +107,7 @@ def test_variants_of_a_image(predictor, films):
     assert abs(first["lettering"] - first["full"]) < 0.2
 
 
+@pytest.mark.slow
 def test_changes_of_a_folder(tmp_path, films):
     result = robustness.judge_changes(make_database(tmp_path, films, per_class=1), "light", "all")
     assert result["n"] == 4
@@ -139,6 +140,7 @@ def test_against_unchanged():
     assert found["change"].value == pytest.approx((0.6 + 0.5) / 4)
 
 
+@pytest.mark.slow
 def test_lungs_of_a_folder(tmp_path, films):
     result = ablation.judge_lungs(make_database(tmp_path, films, per_class=2), "light", "all")
     assert result["n"] == 8
@@ -146,6 +148,7 @@ def test_lungs_of_a_folder(tmp_path, films):
     assert result["variants"]["lungs_black"]["auc"].value == 0.5
 
 
+@pytest.mark.slow
 def test_heatmaps_of_a_folder(tmp_path, films, monkeypatch):
     """From images and infection masks on disk to every figure, with a threshold that all reach."""
     root = make_database(tmp_path, films, per_class=3)
