@@ -1,5 +1,5 @@
-"""Which texts need a translation: every ``_("...")`` of app, pages and pipeline.report,
-and every sentence of pipeline.text.messages.
+"""Which texts need a translation: those of every ``_("...")`` and ``ngettext("...", "...", n)``
+of app, pages and pipeline.report, and every sentence of pipeline.text.messages.
 
     python -m app.locale.catalogue
 
@@ -11,10 +11,12 @@ from pathlib import Path
 
 from babel.messages.pofile import read_po
 
+from app.session.language import forms
 from pipeline.text.messages import SENTENCES
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("app/**/*.py", "pages/*.py", "pipeline/report/**/*.py")
+TEXTS = {"_": 1, "ngettext": 2}  # how many of a call's first arguments are texts
 FRENCH = ROOT / "app/locale/fr/LC_MESSAGES/pulmoscope.po"
 
 
@@ -23,19 +25,16 @@ def texts() -> set[str]:
     found = set(SENTENCES.values())
     for path in [f for pattern in SOURCES for f in ROOT.glob(pattern)]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and getattr(node.func, "id", "") == "_"
-                and isinstance(node.args[0], ast.Constant)
-            ):
-                found.add(node.args[0].value)
+            if isinstance(node, ast.Call):
+                given = node.args[: TEXTS.get(getattr(node.func, "id", ""), 0)]
+                found |= {text.value for text in given if isinstance(text, ast.Constant)}
     return found
 
 
 def translated() -> set[str]:
     """Every text that the French catalogue translates."""
     with FRENCH.open("rb") as file:
-        return {m.id for m in read_po(file) if m.id and m.string and not m.fuzzy}
+        return {text for message in read_po(file) for text, _ in forms(message)}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.session.language import current, number, percent
+from app.session.language import current, ngettext, number, percent
 from app.session.language import gettext as _
 from app.views.names import class_names, labelled
 from pipeline.evaluation.estimates import Estimate
@@ -26,7 +26,11 @@ def show_elsewhere(scores: dict) -> None:
     if "adults" in found:
         rows.append(_row(_("Database, adults only"), found["adults"]))
     if siim := found.get("siim"):
-        name = _("SIIM-COVID19, typical against negative ({patients} patients)")
+        name = ngettext(
+            "SIIM-COVID19, typical against negative ({patients} patient)",
+            "SIIM-COVID19, typical against negative ({patients} patients)",
+            siim["patients"],
+        )
         rows.append(_row(name.format(patients=number(siim["patients"], 0)), siim))
     st.table(rows)
     st.table(

@@ -8,7 +8,7 @@ from app.session.language import number, percent
 from app.views import charts
 from app.views.names import class_names, labelled, model_names
 from pipeline.evaluation.curves import post_test_probability
-from pipeline.evaluation.estimates import proportion
+from pipeline.evaluation.estimates import plain, proportion
 from pipeline.evaluation.original_report import REPORT_FIGURES
 from pipeline.models import registry
 from pipeline.release.measurements import measured
@@ -88,12 +88,13 @@ def _choose_operating_point(model: str, scores: dict, thresholds: list, key: str
 
 def _rates(counts: dict[str, int]) -> dict[str, dict]:
     tp, fn, fp, tn = (counts[k] for k in ("tp", "fn", "fp", "tn"))
-    return {
+    rates = {
         "sensitivity": proportion(tp, tp + fn),
         "specificity": proportion(tn, fp + tn),
         "precision": proportion(tp, tp + fp),
         "accuracy": proportion(tp + tn, tp + fn + fp + tn),
     }
+    return plain(rates)
 
 
 def _show_rates(model: str, rates: dict[str, dict]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.scriptrunner import RerunException, StopException, get_script_run_ctx
 
-from app.session.language import gettext as _
+from app.session.language import ngettext
 from pipeline.data.phantom import EXAMPLES, draw_film
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.io.orientation import repaired
@@ -105,7 +105,10 @@ def _wait(ticket: Ticket) -> None:
     place = st.empty()
     while not ticket.wait(PAUSE):
         if ticket.ahead:
-            place.caption(_("Images ahead of yours: {count}").format(count=ticket.ahead))
+            text = ngettext(
+                "{count} image is ahead of yours", "{count} images are ahead of yours", ticket.ahead
+            )
+            place.caption(text.format(count=ticket.ahead))
         else:
             place.empty()
     place.empty()

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import streamlit as st
+from babel import Locale
+from babel.messages.catalog import Message as PoMessage
 from babel.messages.pofile import read_po
 
 from app.views.markdown import escape
@@ -22,13 +24,25 @@ NO_BREAK = "\u00a0"
 
 @cache
 def catalogue(language: str) -> dict[str, str]:
-    """Source text to translation; empty for English."""
+    """Source text to translation, the plural beside the singular; empty for English."""
     path = LOCALE / language / "LC_MESSAGES" / "pulmoscope.po"
     if not path.is_file():
         return {}
     with path.open("rb") as file:
-        found = {m.id: m.string for m in read_po(file) if m.id and m.string and not m.fuzzy}
+        found = dict(pair for message in read_po(file) for pair in forms(message))
     return {text: _unbroken(string) for text, string in found.items()}
+
+
+def forms(message: PoMessage) -> list[tuple[str, str]]:
+    """A message's texts with their translations: one, or singular and plural; none if unfinished.
+
+    Languages of more than two forms are not served.
+    """
+    if not message.id or message.fuzzy:
+        return []
+    ids = message.id if isinstance(message.id, tuple) else (message.id,)
+    strings = message.string if isinstance(message.string, tuple) else (message.string,)
+    return list(zip(ids, strings, strict=True)) if all(strings) else []
 
 
 def _unbroken(french: str) -> str:
@@ -59,6 +73,12 @@ def current() -> str:
 def gettext(text: str) -> str:
     """The text in the reader's language."""
     return catalogue(current()).get(text, text)
+
+
+def ngettext(singular: str, plural: str, count: int) -> str:
+    """The form that the reader's language takes for a count: French has "0 image", English not."""
+    one = Locale.parse(current()).plural_form(count) == "one"
+    return gettext(singular if one else plural)
 
 
 def sentence(reason: Message) -> str:

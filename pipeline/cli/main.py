@@ -137,7 +137,9 @@ def _export(options) -> None:
 
 
 def _report(result: dict, path: Path | None) -> None:
-    text = json.dumps(result, indent=1)
+    from pipeline.evaluation.estimates import plain
+
+    text = json.dumps(plain(result), indent=1)
     print(text)
     if path:
         path.write_text(text + "\n", encoding="utf-8")

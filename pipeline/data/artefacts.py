@@ -1,4 +1,4 @@
-"""Paint what lies on a film beside the patient: lettering, an electrode, a tube."""
+"""Paint what lies on an image beside the patient: lettering, an electrode, a tube."""
 
 import cv2
 import numpy as np
@@ -7,19 +7,19 @@ KINDS = ("text", "electrode", "tube")
 
 
 def paint(
-    film: np.ndarray, kind: str, row: float, column: float, size: float, text: str = "R"
+    image: np.ndarray, kind: str, row: float, column: float, size: float, text: str = "R"
 ) -> np.ndarray:
-    """Paint on a copy of a film, float32 (rows, columns) in 0..255.
+    """Paint on a copy of an image, float32 (rows, columns) in 0..255.
 
-    ``row``, ``column``: where, 0..1 of the film's height and width; for a tube, where it ends,
+    ``row``, ``column``: where, 0..1 of the image's height and width; for a tube, where it ends,
     coming from the upper edge. ``size``: height of the lettering, diameter of the electrode or five
-    times the width of the tube, 0..1 of the film's height. ``text``: what is written. Ink only
+    times the width of the tube, 0..1 of the image's height. ``text``: what is written. Ink only
     brightens, as what lies in the beam does. Raises ValueError for an unknown kind.
     """
     if kind not in KINDS:
         raise ValueError(f"kind is one of {KINDS}, received {kind!r}.")
-    rows, columns = film.shape
-    ink = np.zeros(film.shape, np.uint8)
+    rows, columns = image.shape
+    ink = np.zeros(image.shape, np.uint8)
     place = round(column * (columns - 1)), round(row * (rows - 1))
     length = max(3, round(size * rows))
     if kind == "text":
@@ -29,7 +29,7 @@ def paint(
         cv2.circle(ink, place, max(1, length // 5), 250, -1, cv2.LINE_AA)
     else:
         _lay_tube(ink, place, max(1, length // 5))
-    return np.maximum(film, ink.astype(np.float32))
+    return np.maximum(image, ink.astype(np.float32))
 
 
 def _write(ink: np.ndarray, text: str, place: tuple[int, int], height: int) -> None:

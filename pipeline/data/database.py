@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 
 CLASSES = ("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia")
-# Films of each class in the whole database, by its own metadata tables.
+# Images of each class in the whole database, by its own metadata tables.
 WHOLE = {"COVID": 3616, "Normal": 10_192, "Lung_Opacity": 6012, "Viral Pneumonia": 1345}
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
 class Film:
-    """One film of the database: where it lies and what is known of it."""
+    """One image of the database: where it lies and what is known of it."""
 
     path: Path
     label: str | None
@@ -38,33 +38,33 @@ class Film:
 
     @property
     def stratum(self) -> str:
-        """What a split keeps in proportion: the class, or the set for films without one."""
+        """What a split keeps in proportion: the class, or the set for images without one."""
         return self.label or self.source
 
 
 def read_database(root: Path | str, siim: bool = False) -> list[Film]:
-    """List every film below ``root``, classes first, in a stable order; SIIM-COVID19's if asked.
+    """List every image below ``root``, classes first, in a stable order; SIIM-COVID19's if asked.
 
     Raises FileNotFoundError, naming the layout that was expected, when there is no class folder.
     """
     root = Path(root)
     top = root / "COVID-19_Radiography_Dataset"
     top = top if top.is_dir() else root
-    films = [film for label in CLASSES for film in _read_class(top, label)]
-    if not films:
+    images = [image for label in CLASSES for image in _read_class(top, label)]
+    if not images:
         raise FileNotFoundError(
-            f"{root} holds no film: expected <class>/images/*.png with a class of {CLASSES}."
+            f"{root} holds no image: expected <class>/images/*.png with a class of {CLASSES}."
         )
     for folder in sorted((root / "lung_segmentation").glob("*/images")):
         masks = _by_stem(folder.parent / "masks")
-        films += [
+        images += [
             Film(path, None, folder.parent.name, masks.get(stem))
             for stem, path in _by_stem(folder).items()
         ]
     if siim:
-        images = _by_stem(root / "siim_covid19" / "images")
-        films += [Film(path, None, "siim") for path in images.values()]
-    return films
+        siim_images = _by_stem(root / "siim_covid19" / "images")
+        images += [Film(path, None, "siim") for path in siim_images.values()]
+    return images
 
 
 def _read_class(top: Path, label: str) -> list[Film]:
@@ -108,21 +108,21 @@ def source_name(url: str) -> str:
     return url.strip() or "unknown"
 
 
-def load_films(films: Iterable[Film], size: int) -> np.ndarray:
-    """Decode films to uint8 (film, size, size, 1), grey 0..255, resized by area or linearly."""
-    return np.stack([read_film(film.path, size) for film in films])[..., None]
+def load_films(images: Iterable[Film], size: int) -> np.ndarray:
+    """Decode images to uint8 (image, size, size, 1), grey 0..255, resized by area or linearly."""
+    return np.stack([read_film(image.path, size) for image in images])[..., None]
 
 
-def load_masks(films: Iterable[Film], size: int) -> np.ndarray:
-    """Decode lung masks to uint8 (film, size, size, 1): 255 inside a lung field, 0 outside.
+def load_masks(images: Iterable[Film], size: int) -> np.ndarray:
+    """Decode lung masks to uint8 (image, size, size, 1): 255 inside a lung field, 0 outside.
 
-    Films without a mask are left out.
+    Images without a mask are left out.
     """
-    return np.stack([read_mask(film.mask, size) for film in films if film.mask])[..., None]
+    return np.stack([read_mask(image.mask, size) for image in images if image.mask])[..., None]
 
 
 def read_film(path: Path, size: int) -> np.ndarray:
-    """Decode one film to uint8 (size, size), grey 0..255. Raises ValueError, naming the file."""
+    """Decode one image to uint8 (size, size), grey 0..255. Raises ValueError, naming the file."""
     grey = read_grey(path)
     way = cv2.INTER_AREA if grey.shape[0] > size else cv2.INTER_LINEAR
     return cv2.resize(grey, (size, size), interpolation=way)

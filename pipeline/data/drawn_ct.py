@@ -5,6 +5,8 @@ pair of dark lungs in a bright chest. Values are Hounsfield units until the wind
 Good enough to tell a slice from a projection, and for nothing clinical.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -15,9 +17,12 @@ SIZE = 320
 AIR, LUNG, FAT, MUSCLE, BONE = -1000.0, -860.0, -90.0, 45.0, 450.0
 # Level and width of the windows that slices of a chest are looked at with.
 WINDOWS = {"lung": (-600.0, 1500.0), "wide": (-250.0, 2000.0), "soft tissue": (40.0, 420.0)}
+Rng = np.random.Generator
 
 
-def draw_slices(count: int, seed: int = 0, windows=("lung", "lung", "wide")) -> list[Picture]:
+def draw_slices(
+    count: int, seed: int = 0, windows: Sequence[str] = ("lung", "lung", "wide")
+) -> list[Picture]:
     """``count`` axial and as many coronal slices, float32 (rows, columns) in 0..255.
 
     ``windows``: of `WINDOWS`, one of which each slice is shown in.
@@ -31,7 +36,7 @@ def draw_slices(count: int, seed: int = 0, windows=("lung", "lung", "wide")) -> 
     return pictures
 
 
-def _show(hounsfield: np.ndarray, window: tuple[float, float], rng) -> np.ndarray:
+def _show(hounsfield: np.ndarray, window: tuple[float, float], rng: Rng) -> np.ndarray:
     """Reconstruction noise, the window with some play, and the cropping that pictures have."""
     grain = cv2.GaussianBlur(rng.normal(0, 1, hounsfield.shape), (0, 0), rng.uniform(0.4, 1.5))
     slice_ = cv2.GaussianBlur(hounsfield, (0, 0), rng.uniform(0.3, 1.6))
@@ -49,7 +54,7 @@ def _show(hounsfield: np.ndarray, window: tuple[float, float], rng) -> np.ndarra
     return np.rint(255 * light).astype(np.float32)
 
 
-def _warp(picture: np.ndarray, rng) -> np.ndarray:
+def _warp(picture: np.ndarray, rng: Rng) -> np.ndarray:
     """Bend smoothly: no two chests have one outline."""
     shape = picture.shape
     where = np.stack(np.meshgrid(*map(np.arange, shape[::-1])), -1).astype(np.float32)
@@ -60,13 +65,13 @@ def _warp(picture: np.ndarray, rng) -> np.ndarray:
     return bent.clip(0, 1)
 
 
-def _axial(rng) -> np.ndarray:
+def _axial(rng: Rng) -> np.ndarray:
     rows, columns = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j].astype(np.float32)
     width, height = rng.uniform(0.75, 0.98), rng.uniform(0.48, 0.72)
     power = rng.uniform(2.0, 2.7)
 
-    def inside(share, row=0.0, column=0.0, across=width, down=height):
-        u, v = np.abs(columns - column) / across, np.abs(rows - row) / down
+    def inside(share: float) -> np.ndarray:
+        u, v = np.abs(columns) / width, np.abs(rows) / height
         return u**power + v**power < share**power
 
     hounsfield = np.full((SIZE, SIZE), AIR, np.float32)
@@ -96,7 +101,9 @@ def _axial(rng) -> np.ndarray:
     return cv2.warpAffine(hounsfield, turn, (SIZE, SIZE), borderValue=AIR)
 
 
-def _ring_of_ribs(hounsfield, rng, width, height, share) -> None:
+def _ring_of_ribs(
+    hounsfield: np.ndarray, rng: Rng, width: float, height: float, share: float
+) -> None:
     for angle in np.arange(0, 2 * np.pi, rng.uniform(0.3, 0.6)) + rng.uniform(0, 1):
         place = SIZE / 2 * (1 + share * np.array([width * np.cos(angle), height * np.sin(angle)]))
         axes = int(rng.integers(8, 26)), int(rng.integers(3, 6))
@@ -107,7 +114,7 @@ def _ring_of_ribs(hounsfield, rng, width, height, share) -> None:
         cv2.ellipse(hounsfield, centre, core, along, 0, 360, 180.0, -1)
 
 
-def _vertebra(hounsfield, rng, back: float) -> None:
+def _vertebra(hounsfield: np.ndarray, rng: Rng, back: float) -> None:
     row = int(SIZE / 2 * (1 + back * rng.uniform(0.62, 0.85)))
     radius = int(rng.integers(14, 24))
     cv2.ellipse(hounsfield, (SIZE // 2, row), (radius, round(0.8 * radius)), 0, 0, 360, BONE, -1)
@@ -118,7 +125,7 @@ def _vertebra(hounsfield, rng, back: float) -> None:
     cv2.line(hounsfield, (SIZE // 2, row + radius), (SIZE // 2, row + 2 * radius), BONE, 5)
 
 
-def _coronal(rng) -> np.ndarray:
+def _coronal(rng: Rng) -> np.ndarray:
     phantom = Phantom(seed=int(rng.integers(1 << 30)), inspiration=float(rng.uniform(0, 1)))
     heart = bool(rng.random() < 0.6)
     lungs = lung_fields(phantom, SIZE, heart) > 0.5
@@ -133,8 +140,7 @@ def _coronal(rng) -> np.ndarray:
     if rng.random() < 0.4:  # arms at the sides
         hounsfield[(np.abs(np.abs(columns) - 17) < 1.6) & (rows > 6)] = MUSCLE
         hounsfield[(np.abs(np.abs(columns) - 17) < 0.5) & (rows > 6)] = BONE
-    hila = ((0.45, -0.1), (0.45, 0.12))
-    hila = tuple((2 * row - 1, 2 * column) for row, column in hila)
+    hila = tuple((2 * row - 1, 2 * column) for row, column in ((0.45, -0.1), (0.45, 0.12)))
     _fill_lungs(hounsfield, lungs, rng, hila)
     _ribs_beside(hounsfield, lungs, rng)
     if heart:  # in front of the spine: windpipe and its two branches
@@ -153,7 +159,7 @@ def _coronal(rng) -> np.ndarray:
     return hounsfield[top : int(rng.uniform(0.8, 1.0) * SIZE)]
 
 
-def _ribs_beside(hounsfield, lungs, rng) -> None:
+def _ribs_beside(hounsfield: np.ndarray, lungs: np.ndarray, rng: Rng) -> None:
     for row in np.arange(0.16, 0.85, rng.uniform(0.045, 0.075)):
         here = np.flatnonzero(lungs[int(row * SIZE)])
         if len(here):
@@ -163,7 +169,9 @@ def _ribs_beside(hounsfield, lungs, rng) -> None:
                 cv2.ellipse(hounsfield, where, axes, out * 20, 0, 360, BONE, -1)
 
 
-def _fill_lungs(hounsfield, lungs, rng, hila) -> None:
+def _fill_lungs(
+    hounsfield: np.ndarray, lungs: np.ndarray, rng: Rng, hila: Sequence[tuple[float, float]]
+) -> None:
     """Air with its gradient, vessels round and along the plane, and opacities now and then."""
     rows = np.linspace(-1, 1, SIZE, dtype=np.float32)[:, None]
     air = LUNG + rng.normal(0, 30) + rng.uniform(0, 60) * rows + np.zeros_like(hounsfield)
@@ -185,7 +193,9 @@ def _fill_lungs(hounsfield, lungs, rng, hila) -> None:
     hounsfield[lungs] = np.minimum(air, 60)[lungs]
 
 
-def _branch(air, start, angle, side, thick, rng) -> None:
+def _branch(
+    air: np.ndarray, start: np.ndarray, angle: float, side: float, thick: float, rng: Rng
+) -> None:
     end = start + rng.uniform(12, 34) * np.array([side * np.cos(angle), np.sin(angle)])
     points = [tuple(int(v) for v in p) for p in (start, end)]
     cv2.line(air, *points, float(rng.uniform(-150, 50)), max(1, round(thick)), cv2.LINE_AA)

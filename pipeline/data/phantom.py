@@ -1,16 +1,19 @@
-"""Synthetic chest films with their exact lung mask: for examples, tests and pictures.
+"""Synthetic chest radiographs with their exact lung mask: for examples, tests and pictures.
 
-No patient's film may ship, so a simple chest is projected instead. Distances are centimetres on a
+No patient's image may ship, so a simple chest is projected instead. Distances are centimetres on a
 field of 36 x 36, rows from the top, columns from the midline, the patient's left at positive
 columns. Every organ adds thickness (cm) times linear attenuation (1/cm, near 70 keV; Hubbell and
-Seltzer, NIST XCOM) to the path of a parallel beam; the film is what Beer-Lambert, scatter and
+Seltzer, NIST XCOM) to the path of a parallel beam; the image is what Beer-Lambert, scatter and
 photon noise leave of it. Good enough to find lungs in, and for nothing clinical.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 FIELD = 36.0
 WATER, LUNG, BONE, CORTEX = 0.19, 0.05, 0.40, 0.85
@@ -18,12 +21,12 @@ WATER, LUNG, BONE, CORTEX = 0.19, 0.05, 0.40, 0.85
 
 @dataclass(frozen=True)
 class Phantom:
-    """What to draw. The same values give the same film.
+    """What to draw. The same values give the same image.
 
     ``opacities``: 0 none .. 1 many ground-glass patches in the outer and lower zones.
     ``exposure``: above 1 is overexposed (dark and burnt out), below 1 underexposed and noisy.
     ``rotation``: degrees clockwise. ``inspiration``: 0 shallow .. 1 deep. ``lettering``: side
-    marker and film annotations. ``label``: writes SYNTHETIC in a corner.
+    marker and annotations. ``label``: writes SYNTHETIC in a corner.
     """
 
     seed: int = 0
@@ -49,25 +52,25 @@ EXAMPLES: dict[str, Phantom] = {
 def draw_film(phantom: Phantom, size: int = 768) -> tuple[np.ndarray, np.ndarray]:
     """Project the phantom.
 
-    Returns ``(film, lungs)``, uint8 (size, size): the film in 0..255, bright is dense, and its
+    Returns ``(image, lungs)``, uint8 (size, size): the image in 0..255, bright is dense, and its
     exact lung mask, 255 inside a visible lung field (heart, mediastinum and what lies behind the
     diaphragm excluded) and 0 outside.
     """
     chest = _Chest(phantom, size)
     attenuation = chest.attenuation()
-    film = _expose(attenuation, chest.visible, phantom, chest.rng)
+    image = _expose(attenuation, chest.visible, phantom, chest.rng)
     lungs = np.where(chest.visible > 0.5, 255, 0).astype(np.uint8)
     if phantom.rotation:
         turn = cv2.getRotationMatrix2D((size / 2, size / 2), -phantom.rotation, 1.06)
-        film = cv2.warpAffine(film, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        image = cv2.warpAffine(image, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
         lungs = cv2.warpAffine(lungs, turn, (size, size), flags=cv2.INTER_NEAREST)
     if phantom.lettering:
-        _write_marker(film)
+        _write_marker(image)
     if phantom.inverted:
-        film = 255 - film
+        image = 255 - image
     if phantom.label:
-        _write(film, "SYNTHETIC", row=0.985, column=0.02, height=0.022)
-    return film, lungs
+        _write(image, "SYNTHETIC", row=0.985, column=0.02, height=0.022)
+    return image, lungs
 
 
 def lung_fields(phantom: Phantom, size: int, heart: bool = True) -> np.ndarray:
@@ -111,11 +114,11 @@ class _Chest:
 
     # -- shapes -----------------------------------------------------------------------------
 
-    def _cavity_half_width(self, row):
+    def _cavity_half_width(self, row: Any) -> Any:
         down = np.clip((row - self.apex) / 17, 1e-3, 1)
         return self.width * (1 - (1 - down) ** 2.6) ** 0.62 + 0.25 * np.sin(row / 5)
 
-    def _dome_row(self):
+    def _dome_row(self) -> np.ndarray:
         """Row of the diaphragm at each column: two domes that fall to the costophrenic angles."""
         right = self.dome + 0.055 * (self.column + 5.6) ** 2 - 0.0012 * (self.column + 5.6) ** 3
         left = (
@@ -123,38 +126,45 @@ class _Chest:
         )
         return np.where(self.column < 0, right, left)
 
-    def _ellipse(self, row, column, half_rows, half_columns, degrees=0.0):
+    def _ellipse(
+        self,
+        row: float,
+        column: float,
+        half_rows: float,
+        half_columns: float,
+        degrees: float = 0.0,
+    ) -> np.ndarray:
         """1 - (distance in half axes)^2, positive inside."""
         t = np.deg2rad(degrees)
         r, c = self.row - row, self.column - column
         u, v = c * np.cos(t) + r * np.sin(t), r * np.cos(t) - c * np.sin(t)
         return 1 - (u / half_columns) ** 2 - (v / half_rows) ** 2
 
-    def _ellipsoid(self, *ellipse, depth):
+    def _ellipsoid(self, *ellipse: float, depth: float) -> np.ndarray:
         """Thickness of an ellipsoid of half depth ``depth``."""
         return 2 * depth * np.sqrt(np.maximum(self._ellipse(*ellipse), 0))
 
-    def _heart(self):
+    def _heart(self) -> np.ndarray:
         row, w = self.dome - 4.2, self.heart_width
         return np.maximum(
             self._ellipse(row, 2.5, w * 0.86, w * 1.12, 28),
             self._ellipse(row - 0.6, -1.3, w * 0.92, w * 0.55, -6),
         )
 
-    def behind_heart(self):
+    def behind_heart(self) -> np.ndarray:
         """Lung that the heart hides, float32 (size, size)."""
         beside = np.abs(self.column) > 1.9
         inside = (self.row < self._dome_row()) & (self._heart() >= 0) & beside
         return inside.astype(np.float32)
 
-    def _mediastinum_half_width(self):
+    def _mediastinum_half_width(self) -> tuple[np.ndarray, np.ndarray]:
         """Half width towards the patient's right and left at each row."""
         right = 2.3 + 0.5 * np.exp(-(((self.row - 8) / 4) ** 2)) + 0.05 * np.sin(self.row)
         knob = 1.5 * np.exp(-(((self.row - 11.6) / 1.5) ** 2))
         trunk = 0.9 * np.exp(-(((self.row - 15.2) / 1.8) ** 2))
         return right, 2.1 + knob + trunk
 
-    def _visible_lungs(self):
+    def _visible_lungs(self) -> np.ndarray:
         wall = self._cavity_half_width(self.row)
         right, left = self._mediastinum_half_width()
         # The apices lie beside the midline, not on it: round them off.
@@ -174,7 +184,7 @@ class _Chest:
         water += self._vessels() + self._opacities(lung)
         return WATER * water + LUNG * lung + BONE * bone + CORTEX * cortex
 
-    def _body_thickness(self):
+    def _body_thickness(self) -> np.ndarray:
         shoulder = 1 / (1 + np.exp(-(self.row - 4.6) / 0.75))
         half = 6.4 + shoulder * (11.6 + 0.06 * (self.row - 6))
         depth = 7.0 + 2.9 * shoulder + 0.02 * self.row
@@ -185,7 +195,7 @@ class _Chest:
             body = body + self._ellipsoid(10.0, side * 10.5, 4.0, 5.0, side * 30, depth=0.5)
         return body
 
-    def _lung_thickness(self):
+    def _lung_thickness(self) -> np.ndarray:
         wall = self._cavity_half_width(self.row)
         depth = 8.3 * np.clip((self.row - self.apex + 0.6) / 9, 0.05, 1) ** 0.5
         cavity = 2 * depth * np.sqrt(np.maximum(1 - (self.column / wall) ** 2, 0))
@@ -198,7 +208,7 @@ class _Chest:
         texture = 1 + 0.05 * self._fractal_noise(5)
         return cavity * np.maximum(seen * 0.97, hidden * (self.row > self.apex)) * texture
 
-    def _airways(self):
+    def _airways(self) -> np.ndarray:
         trachea = 2.4 * np.sqrt(np.maximum(0.85**2 - (self.column + 0.1) ** 2, 0))
         trachea = trachea * (self.row < 13.2) * np.clip((self.row - 0.5) / 2, 0, 1)
         bronchi = np.zeros_like(trachea)
@@ -207,12 +217,12 @@ class _Chest:
         gas = self._ellipsoid(self.dome + 3.4, 7.4, 1.3, 2.5, -8, depth=1.6)
         return np.maximum(trachea, bronchi) + gas
 
-    def _tube(self, points, radius):
+    def _tube(self, points: ArrayLike, radius: float) -> np.ndarray:
         """Thickness of a tube along ``points`` of (row, column), seen from the front."""
         distance = self._distance(points)
         return 2 * np.sqrt(np.maximum(radius**2 - distance**2, 0))
 
-    def _distance(self, *lines):
+    def _distance(self, *lines: ArrayLike) -> np.ndarray:
         """Distance in cm of every pixel from polylines of (row, column)."""
         canvas = np.full((self.size, self.size), 255, np.uint8)
         for points in lines:
@@ -221,7 +231,7 @@ class _Chest:
             cv2.polylines(canvas, [np.rint(pixels * 16).astype(np.int32)], False, 0, shift=4)
         return cv2.distanceTransform(canvas, cv2.DIST_L2, 5) / self.per_cm
 
-    def _bones(self):
+    def _bones(self) -> tuple[np.ndarray, np.ndarray]:
         bone, cortex = np.zeros((2, self.size, self.size), np.float32)
         for points, radius, density in self._bone_lines():
             distance = self._distance(points)
@@ -236,7 +246,7 @@ class _Chest:
             bone += self._ellipsoid(6.6, side * 17.2, 2.2, 2.2, depth=1.6)
         return bone, cortex
 
-    def _bone_lines(self):
+    def _bone_lines(self) -> Iterator[tuple[np.ndarray, float, float]]:
         t = np.linspace(0, 1, 40)
         for side in (-1, 1):
             for rib in range(1, 11):
@@ -257,7 +267,7 @@ class _Chest:
             collar = 7.9 + s - 2.9 * t + 0.75 * np.sin(t * 2 * np.pi)
             yield np.stack([collar, side * (2.0 + 13.6 * t)], 1), 0.58, 0.95
 
-    def _spine(self):
+    def _spine(self) -> np.ndarray:
         spine = np.zeros((self.size, self.size), np.float32)
         for n in range(16):
             row = 1.2 + n * 2.25
@@ -270,11 +280,11 @@ class _Chest:
             spine = spine + self._ellipsoid(row + 0.5, 0.0, 0.75, 0.24, depth=0.5)
         return spine
 
-    def _vessels(self):
-        by_radius: dict[float, list] = {}
+    def _vessels(self) -> np.ndarray:
+        by_radius: dict[float, list[ArrayLike]] = {}
         for side, hilum in ((-1, (16.4, -3.4)), (1, (15.6, 3.9))):
             for angle in np.linspace(-1.25, 1.35, 8):
-                self._branch(by_radius, hilum, angle, side, 0.34, 5)
+                self._branch(by_radius, np.array(hilum), angle, side, 0.34, 5)
         total = np.zeros((self.size, self.size), np.float32)
         for radius, lines in by_radius.items():
             distance = self._distance(*lines)
@@ -284,7 +294,15 @@ class _Chest:
         inside = cv2.GaussianBlur(self.visible, (0, 0), 0.15 * self.per_cm)
         return cv2.GaussianBlur(total * inside, (0, 0), 0.03 * self.per_cm)
 
-    def _branch(self, by_radius, start, angle, side, radius, depth):
+    def _branch(
+        self,
+        by_radius: dict[float, list[ArrayLike]],
+        start: np.ndarray,
+        angle: float,
+        side: int,
+        radius: float,
+        depth: int,
+    ) -> None:
         length = self.rng.uniform(1.5, 2.7) * (0.82 + 0.08 * depth)
         bend = angle + self.rng.normal(0, 0.12)
         middle = start + 0.5 * length * np.array([np.sin(angle), side * np.cos(angle)])
@@ -295,7 +313,7 @@ class _Chest:
                 fork = bend + turn * self.rng.uniform(0.2, 0.6)
                 self._branch(by_radius, end, fork, side, radius * 0.74, depth - 1)
 
-    def _opacities(self, lung):
+    def _opacities(self, lung: np.ndarray) -> np.ndarray:
         """Ground glass: more water in the air, in patches of the outer and lower zones."""
         amount = self.phantom.opacities
         total = np.zeros((self.size, self.size), np.float32)
@@ -306,8 +324,10 @@ class _Chest:
                 row = self.rng.uniform(self.dome - 9.5, self.dome - 1.5)
                 column = side * (float(self._cavity_half_width(np.float32(row))) - 3.2)
                 column += self.rng.normal(0, 0.9)
-                half = self.rng.uniform(1.4, 3.0, 2)
-                patch = np.maximum(self._ellipse(row, column, *half, self.rng.uniform(0, 90)), 0)
+                half_rows, half_columns = self.rng.uniform(1.4, 3.0, 2)
+                turned = self.rng.uniform(0, 90)
+                patch = self._ellipse(row, column, half_rows, half_columns, turned)
+                patch = np.maximum(patch, 0)
                 total = np.maximum(total, patch * self.rng.uniform(0.16, 0.34) * (0.6 + amount))
         mottle = np.clip(1 + 0.55 * self._fractal_noise(6), 0.1, None)
         return cv2.GaussianBlur(total, (0, 0), 0.35 * self.per_cm) * mottle * lung
@@ -324,8 +344,10 @@ class _Chest:
         return (noise - noise.mean()) / noise.std()
 
 
-def _expose(attenuation, lungs, phantom: Phantom, rng: np.random.Generator) -> np.ndarray:
-    """Beer-Lambert, scatter after the grid, photon noise, film curve -> uint8 in 0..255."""
+def _expose(
+    attenuation: np.ndarray, lungs: np.ndarray, phantom: Phantom, rng: np.random.Generator
+) -> np.ndarray:
+    """Beer-Lambert, scatter after the grid, photon noise, tone curve -> uint8 in 0..255."""
     size = len(attenuation)
     primary = np.exp(-attenuation)
     scatter = 0.30 * cv2.GaussianBlur(primary, (0, 0), size / 9)
@@ -338,15 +360,15 @@ def _expose(attenuation, lungs, phantom: Phantom, rng: np.random.Generator) -> n
     return (255 * np.clip(light, 0, 1)).astype(np.uint8)
 
 
-def _write_marker(film: np.ndarray) -> None:
-    _write(film, "L", row=0.13, column=0.90, height=0.06)
-    _write(film, "PORTABLE AP", row=0.05, column=0.03, height=0.028)
-    _write(film, "SUPINE 14:05", row=0.095, column=0.03, height=0.028)
+def _write_marker(image: np.ndarray) -> None:
+    _write(image, "L", row=0.13, column=0.90, height=0.06)
+    _write(image, "PORTABLE AP", row=0.05, column=0.03, height=0.028)
+    _write(image, "SUPINE 14:05", row=0.095, column=0.03, height=0.028)
 
 
-def _write(film: np.ndarray, text: str, row: float, column: float, height: float) -> None:
-    size = len(film)
+def _write(image: np.ndarray, text: str, row: float, column: float, height: float) -> None:
+    size = len(image)
     scale = height * size / 22
     where = round(column * size), round(row * size)
     thick = max(1, round(scale * 1.6))
-    cv2.putText(film, text, where, cv2.FONT_HERSHEY_SIMPLEX, scale, 245, thick, cv2.LINE_AA)
+    cv2.putText(image, text, where, cv2.FONT_HERSHEY_SIMPLEX, scale, 245, thick, cv2.LINE_AA)

@@ -76,13 +76,13 @@ def _read_table(path: Path, _mtime: int) -> dict[str, Row]:
         return {row["image"]: Row(**row) for row in csv.DictReader(lines)}
 
 
-def row_of(film: Film) -> Row:
+def row_of(image: Film) -> Row:
     """An image's line. Raises ValueError for an image that the split does not know."""
     try:
-        return read_split()[film.name]
+        return read_split()[image.name]
     except KeyError:
         raise ValueError(
-            f"{film.name} is not in weights/split.csv, so it has no part: an image that was not "
+            f"{image.name} is not in weights/split.csv, so it has no part: an image that was not "
             "dealt may have been trained on. Evaluate it with part 'all'."
         ) from None
 
@@ -95,27 +95,27 @@ def films_of(data: Path, part: str = "all", siim: bool = False) -> list[Film]:
     """
     if part not in ("all", *PARTS):
         raise ValueError(f"part is 'all' or one of {PARTS}, received {part!r}.")
-    films = read_database(data, siim)
-    return films if part == "all" else [film for film in films if row_of(film).part == part]
+    images = read_database(data, siim)
+    return images if part == "all" else [image for image in images if row_of(image).part == part]
 
 
-def group_near_duplicates(films: np.ndarray, threshold: float = 0.97) -> np.ndarray:
-    """Number the groups of films that show (almost) the same picture.
+def group_near_duplicates(images: np.ndarray, threshold: float = 0.97) -> np.ndarray:
+    """Number the groups of images that show (almost) the same picture.
 
-    ``films``: uint8 (film, rows, columns, 1). Two films are near-duplicates when their equalised
+    ``images``: uint8 (image, rows, columns, 1). Two images are near-duplicates when their equalised
     32x32 reductions correlate above ``threshold``; groups are the connected components.
-    Returns int64 (film,), the group of each film.
+    Returns int64 (image,), the group of each image.
     """
     reduced = np.stack(
         [
             cv2.resize(cv2.equalizeHist(f[..., 0]), (32, 32), interpolation=cv2.INTER_AREA)
-            for f in films
+            for f in images
         ]
     )
-    vectors = reduced.reshape(len(films), -1).astype(np.float32)
+    vectors = reduced.reshape(len(images), -1).astype(np.float32)
     vectors -= vectors.mean(axis=1, keepdims=True)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
-    parent = np.arange(len(films))
+    parent = np.arange(len(images))
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -123,13 +123,13 @@ def group_near_duplicates(films: np.ndarray, threshold: float = 0.97) -> np.ndar
             i = parent[i]
         return i
 
-    for start in range(0, len(films), 1024):
+    for start in range(0, len(images), 1024):
         close = vectors[start : start + 1024] @ vectors.T > threshold
         for i, j in zip(*np.nonzero(close), strict=True):
             parent[root(start + i)] = root(j)
-    return np.unique([root(i) for i in range(len(films))], return_inverse=True)[1]
+    return np.unique([root(i) for i in range(len(images))], return_inverse=True)[1]
 
 
-def near_duplicates_of(films: Sequence[Film]) -> np.ndarray:
-    """The groups that the split keeps together: int64 (film,)."""
-    return group_near_duplicates(load_films(films, 64))
+def near_duplicates_of(images: Sequence[Film]) -> np.ndarray:
+    """The groups that the split keeps together: int64 (image,)."""
+    return group_near_duplicates(load_films(images, 64))

@@ -1,1 +1,1 @@
-"""How good the models are, on films that neither training nor threshold choice saw."""
+"""How good the models are, on images that neither training nor threshold choice saw."""

@@ -10,41 +10,44 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.data.split import films_of
-from pipeline.evaluation.estimates import against_unchanged
+from pipeline.evaluation.estimates import Result, against_unchanged
 from pipeline.inference.diagnosis import Answer
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import read_radiograph
 from pipeline.layers.hist_norm import HistNorm
 
-# What the classifier is shown in place of the film's lungs; the last, only where it is masked.
+# What the classifier is shown in place of the image's lungs; the last, only where it is masked.
 VARIANTS = ("full", "background_only", "mask_shape", "lungs_black", "lettering", "over_lungs")
 LETTERING = ("R", "L", "AP", "PORTABLE", "SUPINE")
 
 
-def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> dict:
-    """Scores of every film of a part under each of `VARIANTS`.
+def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> Result:
+    """Scores of every image of a part under each of `VARIANTS`.
 
     ``auc`` of a variant near 0.5 means that nothing in it tells COVID from the rest. ``change`` is
-    the mean absolute change of the score against the film as it is, ``flipped`` the share of films
-    whose answer changes sides at the threshold.
+    the mean absolute change of the score against the image as it is, ``flipped`` the share of
+    images whose answer changes sides at the threshold.
     """
     predictor = Predictor(model)
-    films = [film for film in films_of(data, part) if film.label]
+    images = [image for image in films_of(data, part) if image.label]
     rng = np.random.default_rng(seed)
     scores: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    for film in tqdm(films, desc=f"{model}: lungs, background, lettering"):
-        pixels = read_radiograph(film.path.read_bytes()).pixels
+    for image in tqdm(images, desc=f"{model}: lungs, background, lettering"):
+        pixels = read_radiograph(image.path.read_bytes()).pixels
         for name, score in score_variants(pixels, predictor, rng).items():
             scores[name].append(score)
-    truth = np.array([film.label == "COVID" for film in films])
+    truth = np.array([image.label == "COVID" for image in images])
     return {
         "what": "lungs",
         **predictor.identity(),
         "part": part,
-        "n": len(films),
+        "n": len(images),
         "variants": {
             name: against_unchanged(
-                truth, np.array(values), np.array(scores["full"]), predictor.entry.threshold
+                truth,
+                np.array(values),
+                np.array(scores["full"]),
+                predictor.entry.decision_threshold(),
             )
             for name, values in scores.items()
             if values
@@ -53,13 +56,13 @@ def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> di
 
 
 def score_variants(
-    film: np.ndarray, predictor: Predictor, rng: np.random.Generator
+    image: np.ndarray, predictor: Predictor, rng: np.random.Generator
 ) -> dict[str, float]:
-    """The COVID score of one film, float32 (rows, columns) in 0..255, under each of `VARIANTS`."""
-    answer = predictor(film)
-    lettered = predictor(write_lettering(film, answer.mask, rng))
+    """The COVID score of one image, float32 (rows, columns) in 0..255, under each of `VARIANTS`."""
+    answer = predictor(image)
+    lettered = predictor(write_lettering(image, answer.mask, rng))
     replaced = VARIANTS[1:4] + (VARIANTS[5:] if predictor.architecture.masked else ())
-    shown = np.stack([_shown(answer, film, name, predictor) for name in replaced])
+    shown = np.stack([_shown(answer, image, name, predictor) for name in replaced])
     scores = {
         "full": answer.probabilities[predictor.covid],
         "lettering": lettered.probabilities[predictor.covid],
@@ -67,14 +70,14 @@ def score_variants(
     return {name: float(scores[name]) for name in VARIANTS if name in scores}
 
 
-def _shown(answer: Answer, film: np.ndarray, variant: str, predictor: Predictor) -> np.ndarray:
+def _shown(answer: Answer, image: np.ndarray, variant: str, predictor: Predictor) -> np.ndarray:
     size = predictor.entry.input_size
-    small = cv2.resize(film, (size, size), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     lungs = answer.mask > 0.5
     if variant == "over_lungs":
         mask = lungs[None, ..., None].astype(np.float32)
-        film = answer.masked_film[None, ..., None]
-        return np.asarray(HistNorm(over="lungs")(film, mask))[0, ..., 0]
+        image = answer.masked_film[None, ..., None]
+        return np.asarray(HistNorm(over="lungs")(image, mask))[0, ..., 0]
     if variant == "mask_shape":
         changed = np.where(lungs, 255.0, 0.0)
     elif variant == "background_only":
@@ -87,13 +90,13 @@ def _shown(answer: Answer, film: np.ndarray, variant: str, predictor: Predictor)
     return levels.astype(np.float32)
 
 
-def write_lettering(film: np.ndarray, lungs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def write_lettering(image: np.ndarray, lungs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Paint a word such as a technician's mark where no lung lies, near a corner or the top.
 
     ``lungs``: float32 of any size, 1 inside. Where every place touches a lung, the least covered
-    one is taken. Returns a copy of the film.
+    one is taken. Returns a copy of the image.
     """
-    rows, columns = film.shape
+    rows, columns = image.shape
     mask = cv2.resize(lungs, (columns, rows), interpolation=cv2.INTER_NEAREST) > 0.5
     word, scale = rng.choice(LETTERING), rows / 256
     font, thick = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(2 * scale))
@@ -105,7 +108,7 @@ def write_lettering(film: np.ndarray, lungs: np.ndarray, rng: np.random.Generato
         mask[base - height : base, max(left, 0) : left + width].sum() for left, base in places
     ]
     best = [place for place, c in zip(places, covered, strict=True) if c == min(covered)]
-    ink = np.zeros(film.shape, np.uint8)
+    ink = np.zeros(image.shape, np.uint8)
     where = best[rng.integers(len(best))]
     cv2.putText(ink, str(word), where, font, 0.6 * scale, 255, thick, cv2.LINE_AA)
-    return np.maximum(film, ink.astype(np.float32))
+    return np.maximum(image, ink.astype(np.float32))

@@ -1,20 +1,24 @@
 """Is a score a probability? Platt scaling, reliability diagram, ECE, Brier."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
-from pipeline.evaluation.estimates import expected_calibration_error, proportion
+from pipeline.evaluation.estimates import Result, expected_calibration_error, proportion
 
 EPSILON = 1e-6
 
 
-def logit(score):
-    """Log-odds of a score in 0..1, clipped away from the ends."""
+def logit(score: ArrayLike) -> np.ndarray:
+    """Log-odds of scores in 0..1, clipped away from the ends, in the shape given."""
     p = np.clip(np.asarray(score, np.float64), EPSILON, 1 - EPSILON)
-    return np.log(p / (1 - p))
+    odds: np.ndarray = np.log(p / (1 - p))
+    return odds
 
 
-def calibrated(score, slope: float, intercept: float):
+def calibrated(score: ArrayLike, slope: float, intercept: float) -> np.ndarray:
     """A score after Platt scaling (Platt 1999): its log-odds times the slope, plus the intercept.
 
     With an intercept of 0 that is temperature scaling with T = 1 / slope (Guo et al. 2017, eq. 9).
@@ -22,7 +26,7 @@ def calibrated(score, slope: float, intercept: float):
     return 1 / (1 + np.exp(-(slope * logit(score) + intercept)))
 
 
-def joint(scores, thresholds):
+def joint(scores: Sequence[ArrayLike], thresholds: Sequence[float]) -> np.ndarray:
     """What several models say together: the mean of their log-odds, each from its own threshold.
 
     ``scores``: one entry per model, each float in 0..1 or an array of them; ``thresholds``: float
@@ -32,7 +36,9 @@ def joint(scores, thresholds):
     return 1 / (1 + np.exp(-np.mean(odds, axis=0)))
 
 
-def fit_calibration(truth, score, weight, shifted: bool = True) -> tuple[float, float]:
+def fit_calibration(
+    truth: ArrayLike, score: ArrayLike, weight: ArrayLike, shifted: bool = True
+) -> tuple[float, float]:
     """Slope and intercept with the lowest log loss; to be called on validation images only.
 
     ``weight``: how much each image counts. Both classes should weigh alike in all: a calibrated
@@ -54,7 +60,9 @@ def fit_calibration(truth, score, weight, shifted: bool = True) -> tuple[float, 
     return float(slope), float(intercept)
 
 
-def choose_calibration(truth, score, weight, judged) -> tuple[float, float]:
+def choose_calibration(
+    truth: ArrayLike, score: ArrayLike, weight: ArrayLike, judged: ArrayLike
+) -> tuple[float, float]:
     """Slope and intercept, or the slope alone, whichever leaves the lower ECE on ``judged``.
 
     ``judged``: bool (image,), of which images the error is measured, at their own prevalence.
@@ -63,19 +71,21 @@ def choose_calibration(truth, score, weight, judged) -> tuple[float, float]:
 
     def error(line: tuple[float, float]) -> float:
         p = at_prevalence(calibrated(score[judged], *line), float(truth[judged].mean()))
-        return expected_calibration_error(truth[judged], p)
+        return expected_calibration_error(truth[judged], p) or 0.0
 
     return min((fit_calibration(truth, score, weight, way) for way in (False, True)), key=error)
 
 
-def at_prevalence(probability, prevalence: float):
-    """Move a probability that holds at a prevalence of one half to another prevalence (Bayes)."""
+def at_prevalence(probability: ArrayLike, prevalence: float) -> np.ndarray:
+    """Move probabilities that hold at a prevalence of one half to another prevalence (Bayes)."""
     prior = np.clip(prevalence, EPSILON, 1 - EPSILON)
     return 1 / (1 + np.exp(-(logit(probability) + logit(prior))))
 
 
-def calibration_report(truth, score, slope: float, intercept: float, bins: int = 10) -> dict:
-    """Reliability, ECE and Brier score before and after, at the films' own prevalence."""
+def calibration_report(
+    truth: ArrayLike, score: ArrayLike, slope: float, intercept: float, bins: int = 10
+) -> Result:
+    """Reliability, ECE and Brier score before and after, at the images' own prevalence."""
     truth = np.asarray(truth, bool)
     prevalence = float(truth.mean())
     before = np.asarray(score, np.float64)
@@ -89,7 +99,7 @@ def calibration_report(truth, score, slope: float, intercept: float, bins: int =
     }
 
 
-def _described(truth: np.ndarray, p: np.ndarray, bins: int) -> dict:
+def _described(truth: np.ndarray, p: np.ndarray, bins: int) -> Result:
     which = np.minimum((p * bins).astype(int), bins - 1)
     diagram = [
         {"mean": float(p[which == b].mean())}

@@ -1,12 +1,13 @@
 """Curves of a binary score with bootstrap bands, operating points, post-test probability."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score
 
-from pipeline.evaluation.estimates import proportion
+from pipeline.evaluation.estimates import Result, sensitivity_and_specificity
 
 GRID = np.linspace(0, 1, 101)
 THRESHOLDS = np.round(np.linspace(0, 1, 201), 3)
@@ -14,7 +15,7 @@ SCREENING_SENSITIVITY, CONFIRMING_SPECIFICITY = 0.95, 0.98
 ROUNDING = 1e-9
 
 
-def balanced_weights(cells: Sequence) -> np.ndarray:
+def balanced_weights(cells: Sequence[Hashable]) -> np.ndarray:
     """Weights by which every cell counts alike, whatever its size: float64 (image,), sum 1.
 
     ``cells``: one hashable name per image, such as (scale, class).
@@ -23,7 +24,9 @@ def balanced_weights(cells: Sequence) -> np.ndarray:
     return np.array([1 / counts[cell] for cell in cells]) / len(counts)
 
 
-def operating_thresholds(truth, score, weight=None) -> dict[str, float]:
+def operating_thresholds(
+    truth: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None
+) -> dict[str, float]:
     """Thresholds of the named operating points; to be called on validation images only.
 
     ``screening``: the highest threshold whose sensitivity is at least 95 %; ``confirming``: the
@@ -43,7 +46,11 @@ def operating_thresholds(truth, score, weight=None) -> dict[str, float]:
 
 
 def choose_threshold(
-    truth, score, sensitivity: float = 0.94, specificity: float = 0.96, weight=None
+    truth: ArrayLike,
+    score: ArrayLike,
+    sensitivity: float = 0.94,
+    specificity: float = 0.96,
+    weight: ArrayLike | None = None,
 ) -> float:
     """The threshold whose worse margin over the two goals is best; of equals, the middle one.
 
@@ -58,18 +65,13 @@ def choose_threshold(
     return float(best[len(best) // 2])
 
 
-def at_threshold(truth: np.ndarray, score: np.ndarray, threshold: float) -> dict:
-    """Sensitivity and specificity with their intervals at one threshold."""
-    truth = np.asarray(truth, bool)
+def at_threshold(truth: ArrayLike, score: ArrayLike, threshold: float) -> Result:
+    """``threshold``, and `sensitivity_and_specificity` of what is called from it on."""
     called = np.asarray(score) >= threshold
-    return {
-        "threshold": float(threshold),
-        "sensitivity": proportion(int((called & truth).sum()), int(truth.sum())),
-        "specificity": proportion(int((~called & ~truth).sum()), int((~truth).sum())),
-    }
+    return {"threshold": float(threshold)} | sensitivity_and_specificity(truth, called)
 
 
-def confusion_by_threshold(truth: np.ndarray, score: np.ndarray) -> dict[str, list]:
+def confusion_by_threshold(truth: ArrayLike, score: ArrayLike) -> dict[str, list[float]]:
     """True and false positives and negatives at every threshold of a fixed grid over 0..1."""
     truth = np.asarray(truth, bool)
     called = np.asarray(score)[:, None] >= THRESHOLDS
@@ -83,10 +85,12 @@ def confusion_by_threshold(truth: np.ndarray, score: np.ndarray) -> dict[str, li
     }
 
 
-def roc_with_band(truth, score, draws: int = 1000, seed: int = 0) -> dict[str, list]:
+def roc_with_band(
+    truth: ArrayLike, score: ArrayLike, draws: int = 1000, seed: int = 0
+) -> dict[str, list[float]]:
     """ROC curve on a fixed grid of false-positive rates, with its 95 % bootstrap band.
 
-    Films are drawn again within each class. Keys: ``fpr``, ``tpr``, ``low``, ``high``.
+    Images are drawn again within each class. Keys: ``fpr``, ``tpr``, ``low``, ``high``.
     """
     positives, negatives = _by_class(truth, score)
     rng = np.random.default_rng(seed)
@@ -96,8 +100,10 @@ def roc_with_band(truth, score, draws: int = 1000, seed: int = 0) -> dict[str, l
     return {"fpr": _list(GRID), "tpr": _list(curve), "low": _list(low), "high": _list(high)}
 
 
-def precision_recall_with_band(truth, score, draws: int = 1000, seed: int = 0) -> dict:
-    """Precision over a fixed grid of recalls, at the films' own prevalence, with its 95 % band.
+def precision_recall_with_band(
+    truth: ArrayLike, score: ArrayLike, draws: int = 1000, seed: int = 0
+) -> Result:
+    """Precision over a fixed grid of recalls, at the images' own prevalence, with its 95 % band.
 
     Keys: ``recall``, ``precision``, ``low``, ``high``, ``prevalence``, ``average_precision``.
     """
@@ -111,7 +117,7 @@ def precision_recall_with_band(truth, score, draws: int = 1000, seed: int = 0) -
         "precision": _list(curve),
         "low": _list(low),
         "high": _list(high),
-        "prevalence": float(np.mean(truth)),
+        "prevalence": float(np.mean(np.asarray(truth, bool))),
         "average_precision": float(average_precision_score(truth, score)),
     }
 
@@ -128,21 +134,21 @@ def post_test_probability(
     return prevalence * ill / total if total else prevalence
 
 
-def _rates(truth, score, thresholds, weight=None):
+def _rates(
+    truth: np.ndarray, score: np.ndarray, thresholds: np.ndarray, weight: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray]:
     weight = np.ones(len(truth)) if weight is None else np.asarray(weight, np.float64)
-    missed, spared = (
-        _share_below(score[of], weight[of], thresholds) for of in (truth, ~np.asarray(truth))
-    )
+    missed, spared = (_share_below(score[of], weight[of], thresholds) for of in (truth, ~truth))
     return 1 - missed, spared
 
 
-def _share_below(score, weight, thresholds):
+def _share_below(score: np.ndarray, weight: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     order = np.argsort(score)
     sums = np.concatenate([[0.0], np.cumsum(weight[order])])
     return sums[np.searchsorted(score[order], thresholds)] / sums[-1]
 
 
-def _by_class(truth, score):
+def _by_class(truth: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
     return score[truth], score[~truth]
 

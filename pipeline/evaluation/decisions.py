@@ -8,10 +8,13 @@ import numpy as np
 from pipeline.data.split import Row
 from pipeline.evaluation.calibration import choose_calibration
 from pipeline.evaluation.curves import balanced_weights, choose_threshold, operating_thresholds
+from pipeline.evaluation.estimates import Result
 from pipeline.evaluation.triage import choose_limits_and_rate
 
 
-def decide(rows: Sequence[Row], scores: np.ndarray, sensitivity: float, specificity: float) -> dict:
+def decide(
+    rows: Sequence[Row], scores: np.ndarray, sensitivity: float, specificity: float
+) -> Result:
     """Threshold, operating points, calibration and triage limits of a model.
 
     ``rows``: validation images; ``scores``: float (image,) in 0..1. Two scales count, the database

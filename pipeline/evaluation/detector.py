@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -23,7 +24,7 @@ from pipeline.data.drawn_pictures import draw_pictures
 from pipeline.data.gate_examples import COPY, RADIOGRAPH, deal, example_sets
 from pipeline.data.negatives import FOLDER, Picture, collect
 from pipeline.data.split import PARTS
-from pipeline.evaluation.estimates import proportion
+from pipeline.evaluation.estimates import Estimate, Result, plain, proportion
 from pipeline.inference.predictor import Predictor
 from pipeline.models import registry
 from pipeline.quality.detector import Detector, read_gate
@@ -32,6 +33,7 @@ from pipeline.quality.limits import detector_limits, fit_detector
 
 CACHE = Path(".cache/contexts")
 BATCH = 16
+Limits = dict[str, list[float]]
 UNSEEN = ("radiographs validation", "radiographs test")
 # Sources outside the database; every other source of radiographs is one of the database's.
 OUTSIDE = ("siim", "shenzhen", "covid_qu_ex", "phantom")
@@ -110,9 +112,9 @@ def _look(name: str, predictor: Predictor, pictures: Iterable[Picture]) -> Examp
                 statistics = lung_statistics(picture.pixels, probability)
                 plausible = passes(measure(statistics, predictor.gate), predictor.gate)
                 rows.append((context, picture.kind, picture.group, plausible))
-    contexts, kinds, groups, plausible = map(np.array, zip(*rows, strict=True))
+    contexts, kinds, groups, passing = map(np.array, zip(*rows, strict=True))
     same = np.full(len(rows), name), np.full(len(rows), predictor.entry.name)
-    return Examples(contexts, kinds, groups, *same, plausible)
+    return Examples(contexts, kinds, groups, *same, passing)
 
 
 def may_fit(examples: Examples, pictures: Path) -> np.ndarray:
@@ -126,7 +128,7 @@ def may_fit(examples: Examples, pictures: Path) -> np.ndarray:
     return examples.trained & [pair not in measured for pair in named]
 
 
-def fit(examples: Examples, chosen: np.ndarray) -> tuple[Detector, dict]:
+def fit(examples: Examples, chosen: np.ndarray) -> tuple[Detector, Limits]:
     """The detector of the chosen examples, bool (example,), and its limits.
 
     Limits are those of the validation part's radiographs, sources that were not chosen left out,
@@ -150,7 +152,7 @@ def _collections(examples: Examples) -> np.ndarray:
     )
 
 
-def held_out(examples: Examples) -> dict:
+def held_out(examples: Examples) -> dict[str, dict[str, Any]]:
     """Whole sources held out: for each, a detector is fitted without it and shown all of it.
 
     ``radiographs``: a row per source, images of the validation and the test part. ``others``: for
@@ -160,7 +162,8 @@ def held_out(examples: Examples) -> dict:
     trained = examples.trained
     origin = examples.origin
     measured = np.isin(examples.set, UNSEEN)
-    radiographs, others = {}, {}
+    radiographs: dict[str, Result] = {}
+    others: dict[str, dict[str, Result]] = {}
     for source in tqdm(np.unique(origin[measured & examples.chest]), desc="radiographs held out"):
         detector, limits = fit(examples, trained & (origin != source))
         shown = examples[measured & (origin == source)]
@@ -177,14 +180,16 @@ def held_out(examples: Examples) -> dict:
     return {"radiographs": radiographs, "others": others}
 
 
-def measure_detector(examples: Examples, detector: Detector, limits: dict) -> dict:
+def measure_detector(examples: Examples, detector: Detector, limits: Limits) -> dict[str, Result]:
     """What passes of the radiographs of the test part, and of those spoilt: rows as above."""
     shown = examples[np.char.endswith(examples.set, " test")]
     names = np.where(shown.chest, _collections(shown), shown.kind)
     return _rows(shown, np.char.add(np.char.add(names, ", "), shown.model), detector, limits)
 
 
-def _rows(shown: Examples, names: np.ndarray, detector: Detector, limits: dict) -> dict[str, dict]:
+def _rows(
+    shown: Examples, names: np.ndarray, detector: Detector, limits: Limits
+) -> dict[str, dict[str, Estimate]]:
     gate = {"limits": limits}
     passing = np.array([passes(detector.measure(c), gate) for c in shown.contexts])
     rows = {}
@@ -201,7 +206,7 @@ def _rows(shown: Examples, names: np.ndarray, detector: Detector, limits: dict) 
     return rows
 
 
-def judge_detector(data: Path, pictures: Path = FOLDER) -> dict:
+def judge_detector(data: Path, pictures: Path = FOLDER) -> Result:
     """Rows of `measure_detector` and `held_out`, with what they were measured with."""
     examples = gather(data, pictures)
     gate = read_gate()
@@ -222,4 +227,4 @@ if __name__ == "__main__":
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     result = judge_detector(arguments.data, arguments.pictures)
-    arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    arguments.json.write_text(json.dumps(plain(result), indent=1) + "\n")

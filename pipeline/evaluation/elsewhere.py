@@ -6,14 +6,17 @@ all labels come from the same hospitals there.
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pipeline.data.database import Film
 from pipeline.data.split import read_split
 from pipeline.evaluation.estimates import (
+    Estimate,
+    Result,
     auc_with_interval,
     classification_scores,
     mean_with_interval,
@@ -30,26 +33,26 @@ DRAWS = 1000
 class Answered:
     """What a model said of images: ``score`` float (image,) in 0..1, ``withheld`` bool (image,)."""
 
-    films: Sequence[Film]
+    images: Sequence[Film]
     findings: Sequence[tuple[str, str]]
     score: np.ndarray
     withheld: np.ndarray
 
-    def only(self, chosen: Sequence[bool]) -> "Answered":
+    def only(self, chosen: ArrayLike) -> "Answered":
         """The images that are chosen."""
-        kept = np.flatnonzero(chosen)
+        kept = np.flatnonzero(chosen).tolist()
         return Answered(
-            [self.films[i] for i in kept],
+            [self.images[i] for i in kept],
             [self.findings[i] for i in kept],
             self.score[kept],
             self.withheld[kept],
         )
 
     def __len__(self) -> int:
-        return len(self.films)
+        return len(self.images)
 
 
-def find_findings(films: Sequence[Film], data: Path) -> list[tuple[str, str]]:
+def find_findings(images: Sequence[Film], data: Path) -> list[tuple[str, str]]:
     """What a radiologist read on each image, and the patient: two words per image, "" if unknown.
 
     From SIIM-COVID19's own tables where the folder has them, else from the split; Shenzhen's file
@@ -65,16 +68,16 @@ def find_findings(films: Sequence[Film], data: Path) -> list[tuple[str, str]]:
     except FileNotFoundError:
         split = {}
     found = []
-    for film in films:
-        if film.name in tables:
-            found.append(tables[film.name])
-        elif film.source == "shenzhen":
-            finding = {"1": "tuberculosis", "0": "negative"}.get(film.name[-1:], "")
-            found.append((finding, film.name))
-        elif film.name in split:
-            found.append((split[film.name].finding, split[film.name].group))
+    for image in images:
+        if image.name in tables:
+            found.append(tables[image.name])
+        elif image.source == "shenzhen":
+            finding = {"1": "tuberculosis", "0": "negative"}.get(image.name[-1:], "")
+            found.append((finding, image.name))
+        elif image.name in split:
+            found.append((split[image.name].finding, split[image.name].group))
         else:
-            found.append(("", film.name))
+            found.append(("", image.name))
     return found
 
 
@@ -85,29 +88,27 @@ def _read_table(path: Path, key: str) -> dict[str, tuple[str, str]]:
         return {row[key]: (row["label"], row["patient"]) for row in csv.DictReader(lines)}
 
 
-def judge_elsewhere(answered: Answered, threshold: float) -> dict:
+def judge_elsewhere(answered: Answered, threshold: float) -> Result:
     """The blocks that the images allow, of ``siim``, ``shenzhen``, ``adults``, ``contradictory``.
 
     ``adults``: the database without `CHILDREN`. ``contradictory``: images of the database's COVID
     class on which a radiologist saw no pneumonia.
     """
-    label = np.array([film.label or "" for film in answered.films])
-    source = np.array([film.source for film in answered.films])
+    label = np.array([image.label or "" for image in answered.images])
+    source = np.array([image.source for image in answered.images])
     finding = np.array([finding for finding, _ in answered.findings])
     blocks = {
         "siim": _siim(answered.only((label == "") & (source == "siim")), threshold),
-        "shenzhen": _called_by_finding(
-            answered.only((label == "") & (source == "shenzhen")), threshold
-        ),
+        "shenzhen": _shenzhen(answered.only((label == "") & (source == "shenzhen")), threshold),
         "adults": _adults(answered.only((label != "") & (source != CHILDREN)), threshold),
-        "contradictory": _called(
+        "contradictory": _contradictory(
             answered.only((label == "COVID") & (finding == "negative")), threshold
         ),
     }
     return {name: block for name, block in blocks.items() if block}
 
 
-def judge_triage(answered: Answered, limits: TriageLimits | None) -> dict | None:
+def judge_triage(answered: Answered, limits: TriageLimits | None) -> Result | None:
     """`triage_report` of the database, of SIIM-COVID19, of Shenzhen, and of each source and class.
 
     Images whose class nobody knows (indeterminate) and those that get no score are left out.
@@ -115,10 +116,10 @@ def judge_triage(answered: Answered, limits: TriageLimits | None) -> dict | None
     if limits is None:
         return None
     groups: dict[str, list[int]] = {}
-    for i, (film, (finding, _)) in enumerate(zip(answered.films, answered.findings, strict=True)):
-        if (film.label or finding in KNOWN) and not answered.withheld[i]:
-            groups.setdefault("database" if film.label else film.source, []).append(i)
-            groups.setdefault(f"{film.source}/{film.label or finding}", []).append(i)
+    for i, (image, (finding, _)) in enumerate(zip(answered.images, answered.findings, strict=True)):
+        if (image.label or finding in KNOWN) and not answered.withheld[i]:
+            groups.setdefault("database" if image.label else image.source, []).append(i)
+            groups.setdefault(f"{image.source}/{image.label or finding}", []).append(i)
     truth = _is_covid(answered)
     return {
         "limits": {"low": limits.low, "high": limits.high, "rate": limits.rate},
@@ -134,13 +135,13 @@ KNOWN = {"typical", "negative", "atypical", "tuberculosis"}
 
 def _is_covid(answered: Answered) -> np.ndarray:
     """The database's class, or what SIIM-COVID19 calls typical: bool (image,)."""
-    pairs = zip(answered.films, answered.findings, strict=True)
+    pairs = zip(answered.images, answered.findings, strict=True)
     return np.array(
         [f.label == "COVID" if f.label else seen == "typical" for f, (seen, _) in pairs], bool
     )
 
 
-def _siim(answered: Answered, threshold: float) -> dict | None:
+def _siim(answered: Answered, threshold: float) -> Result | None:
     """Typical against negative, with intervals by patients, and what is called COVID by finding."""
     if not len(answered):
         return None
@@ -153,12 +154,14 @@ def _siim(answered: Answered, threshold: float) -> dict | None:
         "patients": len(set(patients)),
         "threshold": threshold,
         **by_patient(truth, judged.score, patients, threshold),
-        **_called_by_finding(answered, threshold),
+        "called_covid": _called_by_finding(answered, threshold),
         "withheld": proportion(int(answered.withheld.sum()), len(answered)),
     }
 
 
-def by_patient(truth, score, patients, threshold: float, seed: int = 0) -> dict:
+def by_patient(
+    truth: np.ndarray, score: np.ndarray, patients: np.ndarray, threshold: float, seed: int = 0
+) -> dict[str, Estimate]:
     """``auc``, ``sensitivity`` and ``specificity`` with intervals that know of the patients.
 
     Images of one patient are alike, so that patients are drawn again and not images: 95 %
@@ -179,9 +182,9 @@ def by_patient(truth, score, patients, threshold: float, seed: int = 0) -> dict:
         drawn["sensitivity"].append(np.mean(s[t] >= threshold) if t.any() else np.nan)
         drawn["specificity"].append(np.mean(s[~t] < threshold) if not t.all() else np.nan)
     for name, estimate in found.items():
-        if estimate["value"] is not None:
+        if estimate.value is not None:
             low, high = np.nanpercentile(drawn[name], (2.5, 97.5))
-            found[name] = estimate | {"low": float(low), "high": float(high)}
+            found[name] = replace(estimate, low=float(low), high=float(high))
     return found
 
 
@@ -193,30 +196,32 @@ def _auc(positives: np.ndarray, negatives: np.ndarray) -> float:
     return float(wins.mean() / (2 * len(ranked)))
 
 
-def _adults(answered: Answered, threshold: float) -> dict | None:
+def _adults(answered: Answered, threshold: float) -> Result | None:
     if not len(answered):
         return None
     scores = classification_scores(_is_covid(answered), answered.score, threshold)
     return {key: scores[key] for key in ("n", "auc", "threshold", "sensitivity", "specificity")}
 
 
-def _called_by_finding(answered: Answered, threshold: float) -> dict | None:
-    if not len(answered):
-        return None
-    finding = np.array([finding or "unknown" for finding, _ in answered.findings])
-    return {
-        "called_covid": {
-            str(name): _called(answered.only(finding == name), threshold)["called_covid"]
-            for name in np.unique(finding)
-        }
-    }
+def _shenzhen(answered: Answered, threshold: float) -> Result | None:
+    return {"called_covid": _called_by_finding(answered, threshold)} if len(answered) else None
 
 
-def _called(answered: Answered, threshold: float) -> dict | None:
+def _contradictory(answered: Answered, threshold: float) -> Result | None:
     if not len(answered):
         return None
-    called = int((answered.score >= threshold).sum())
     return {
-        "called_covid": proportion(called, len(answered)),
+        "called_covid": _called(answered, threshold),
         "mean_score": mean_with_interval(answered.score),
     }
+
+
+def _called_by_finding(answered: Answered, threshold: float) -> dict[str, Estimate]:
+    finding = np.array([finding or "unknown" for finding, _ in answered.findings])
+    return {
+        str(name): _called(answered.only(finding == name), threshold) for name in np.unique(finding)
+    }
+
+
+def _called(answered: Answered, threshold: float) -> Estimate:
+    return proportion(int((answered.score >= threshold).sum()), len(answered))

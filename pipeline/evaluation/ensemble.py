@@ -1,4 +1,4 @@
-"""Two models, one film: how often they agree, and how often they are right when they do.
+"""Two models, one image: how often they agree, and how often they are right when they do.
 
 python -m pipeline evaluate --what together --data DIR --part test --json FILE
 """
@@ -10,18 +10,18 @@ import numpy as np
 from pipeline import __version__
 from pipeline.data.split import films_of
 from pipeline.evaluation.calibration import joint
-from pipeline.evaluation.estimates import classification_scores, proportion
-from pipeline.evaluation.evaluate import score_films
+from pipeline.evaluation.estimates import Estimate, Result, classification_scores, proportion
+from pipeline.evaluation.evaluate import score_images
 from pipeline.inference.predictor import Predictor
 
 MODELS = ("light", "xception")
 
 
-def judge_together(data: Path, part: str = "test", models: tuple[str, str] = MODELS) -> dict:
-    """Both models on every film of a part that both give a score; see `compare_answers`."""
-    films = [film for film in films_of(data, part) if film.label]
+def judge_together(data: Path, part: str = "test", models: tuple[str, str] = MODELS) -> Result:
+    """Both models on every image of a part that both give a score; see `compare_answers`."""
+    images = [image for image in films_of(data, part) if image.label]
     predictors = [Predictor(name) for name in models]
-    scored = [list(score_films(films, predictor, [])) for predictor in predictors]
+    scored = [list(score_images(images, predictor, [])) for predictor in predictors]
     pairs = [pair for pair in zip(*scored, strict=True) if not (pair[0].reasons or pair[1].reasons)]
     return {
         "what": "together",
@@ -29,27 +29,27 @@ def judge_together(data: Path, part: str = "test", models: tuple[str, str] = MOD
         "unet_sha256": predictors[0].unet_entry.sha256,
         "version": __version__,
         "part": part,
-        "films": len(films),
+        "films": len(images),
         **compare_answers(
-            np.array([first.film.label == "COVID" for first, _ in pairs], bool),
+            np.array([first.image.label == "COVID" for first, _ in pairs], bool),
             {
                 predictor.entry.name: np.array([pair[i].score for pair in pairs])
                 for i, predictor in enumerate(predictors)
             },
-            {p.entry.name: p.entry.threshold for p in predictors},
+            {p.entry.name: p.entry.decision_threshold() for p in predictors},
         ),
     }
 
 
 def compare_answers(
     truth: np.ndarray, scores: dict[str, np.ndarray], thresholds: dict[str, float]
-) -> dict:
+) -> Result:
     """What two models' answers say together.
 
-    ``truth``: bool (film,); ``scores``: float (film,) in 0..1 by model. ``both_positive``: of the
-    films that both call COVID, the share that is; ``both_negative``: of those that neither does,
+    ``truth``: bool (image,); ``scores``: float (image,) in 0..1 by model. ``both_positive``: of the
+    images that both call COVID, the share that is; ``both_negative``: of those that neither does,
     the share that is not; ``apart``: of the rest, the share on which each model is right.
-    ``together``: the scores of `joint`; ``alone``: those of each model on the same films.
+    ``together``: the scores of `joint`; ``alone``: those of each model on the same images.
     """
     called = {name: score >= thresholds[name] for name, score in scores.items()}
     first, second = called.values()
@@ -68,5 +68,5 @@ def compare_answers(
     }
 
 
-def _share(of: np.ndarray, among: np.ndarray) -> dict:
+def _share(of: np.ndarray, among: np.ndarray) -> Estimate:
     return proportion(int((of & among).sum()), int(among.sum()))

@@ -1,8 +1,11 @@
 """Scores with their 95 % intervals."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
@@ -12,7 +15,7 @@ class Estimate:
     """A value with its 95 % interval, and the number of images that it rests on.
 
     All but ``n`` are None where there was nothing to measure. `pipeline.text.formatting.estimate`
-    writes it; ``Estimate(**record)`` reads what JSON holds of it, `dataclasses.asdict` gives that.
+    writes it; ``Estimate(**record)`` reads what JSON holds of it, `plain` gives that.
     """
 
     value: float | None
@@ -21,46 +24,59 @@ class Estimate:
     n: int
 
 
-def proportion(hits: int, n: int) -> dict:
-    """A proportion with its 95 % Wilson interval (Wilson 1927). ``value`` is None when n is 0."""
+# What a measurement gives: estimates, counts and names under the keys that its docstring lists.
+Result = dict[str, Any]
+
+
+def plain(result: Any) -> Any:
+    """What JSON holds of a result: each `Estimate` in it, however deep, as a dict of its fields."""
+    if isinstance(result, Estimate):
+        return asdict(result)
+    if isinstance(result, dict):
+        return {key: plain(value) for key, value in result.items()}
+    if isinstance(result, (list, tuple)):
+        return [plain(value) for value in result]
+    return result
+
+
+def unknown(n: int = 0) -> Estimate:
+    """The estimate of what could not be measured on ``n`` images."""
+    return Estimate(None, None, None, n)
+
+
+def proportion(hits: int, n: int) -> Estimate:
+    """A proportion with its 95 % Wilson interval (Wilson 1927), unknown when n is 0."""
     if n == 0:
-        return {"value": None, "low": None, "high": None, "n": 0}
+        return unknown()
     interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
-    return {
-        "value": hits / n,
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "n": int(n),
-    }
+    return Estimate(hits / n, float(interval.low), float(interval.high), int(n))
 
 
-def mean_with_interval(values: np.ndarray, seed: int = 0, draws: int = 2000) -> dict:
-    """Mean of per-film values with its 95 % percentile bootstrap interval."""
+def mean_with_interval(values: ArrayLike, seed: int = 0, draws: int = 2000) -> Estimate:
+    """Mean of per-image values with its 95 % percentile bootstrap interval."""
     values = np.asarray(values, np.float64)
     if not len(values):
-        return {"value": None, "low": None, "high": None, "n": 0}
+        return unknown()
     rng = np.random.default_rng(seed)
     means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(draws)]
     low, high = np.percentile(means, (2.5, 97.5))
-    return {
-        "value": float(values.mean()),
-        "low": float(low),
-        "high": float(high),
-        "n": len(values),
-    }
+    return Estimate(float(values.mean()), float(low), float(high), len(values))
 
 
 def weighted_mean_with_interval(
-    groups: dict[str, np.ndarray], weights: dict[str, float], seed: int = 0, draws: int = 2000
-) -> dict:
+    groups: Mapping[str, ArrayLike],
+    weights: Mapping[str, float],
+    seed: int = 0,
+    draws: int = 2000,
+) -> Estimate:
     """Mean of the groups' means, weighted, with its 95 % interval: bootstrap within each group.
 
-    A weighted group without values leaves the mean unknown: ``value`` is then None.
+    A weighted group without values leaves the mean unknown.
     """
     values = [np.asarray(groups.get(name, ()), np.float64) for name in weights]
     n = sum(map(len, values))
     if not all(map(len, values)):
-        return {"value": None, "low": None, "high": None, "n": n}
+        return unknown(n)
     share = np.array(list(weights.values()), np.float64)
     share /= share.sum()
     rng = np.random.default_rng(seed)
@@ -70,32 +86,27 @@ def weighted_mean_with_interval(
     ]
     low, high = np.percentile(means, (2.5, 97.5))
     value = float(share @ [group.mean() for group in values])
-    return {"value": value, "low": float(low), "high": float(high), "n": n}
+    return Estimate(value, float(low), float(high), n)
 
 
-def auc_with_interval(truth: np.ndarray, score: np.ndarray) -> dict:
+def auc_with_interval(truth: ArrayLike, score: ArrayLike) -> Estimate:
     """Area under the ROC curve with DeLong's 95 % interval (DeLong et al. 1988).
 
-    ``truth``: bool (film,), True where COVID. ``score``: float (film,).
+    ``truth``: bool (image,), True where COVID. ``score``: float (image,).
     """
     truth = np.asarray(truth, bool)
     positives, negatives = np.asarray(score)[truth], np.asarray(score)[~truth]
     m, n = len(positives), len(negatives)
     if not m or not n:
-        return {"value": None, "low": None, "high": None, "n": m + n}
+        return unknown(m + n)
     value = float(roc_auc_score(truth, score))
-    # Structural components: for each film, the share of the other class that it ranks rightly.
+    # Structural components: for each image, the share of the other class that it ranks rightly.
     below = _rank_share(positives, negatives)
     above = 1 - _rank_share(negatives, positives)
     variance = below.var(ddof=1) / m if m > 1 else 0.0
     variance += above.var(ddof=1) / n if n > 1 else 0.0
     half = 1.96 * float(np.sqrt(variance))
-    return {
-        "value": value,
-        "low": max(0.0, value - half),
-        "high": min(1.0, value + half),
-        "n": m + n,
-    }
+    return Estimate(value, max(0.0, value - half), min(1.0, value + half), m + n)
 
 
 def _rank_share(of: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -105,11 +116,11 @@ def _rank_share(of: np.ndarray, among: np.ndarray) -> np.ndarray:
     return below / (2 * len(among))
 
 
-def classification_scores(truth: np.ndarray, score: np.ndarray, threshold: float) -> dict:
-    """Every score of a binary classifier; a film is called COVID from ``threshold`` on.
+def classification_scores(truth: ArrayLike, score: ArrayLike, threshold: float) -> Result:
+    """Every score of a binary classifier; an image is called COVID from ``threshold`` on.
 
-    ``truth``: bool (film,); ``score``: float (film,) in 0..1. Scores that one class alone cannot
-    give are None.
+    ``truth``: bool (image,); ``score``: float (image,) in 0..1. Scores that one class alone cannot
+    give are unknown.
     """
     truth, score = np.asarray(truth, bool), np.asarray(score, np.float64)
     called = score >= threshold
@@ -129,19 +140,27 @@ def classification_scores(truth: np.ndarray, score: np.ndarray, threshold: float
     }
 
 
+def sensitivity_and_specificity(truth: ArrayLike, called: ArrayLike) -> dict[str, Estimate]:
+    """Shares of the images with and without COVID that are called rightly; both bool (image,)."""
+    truth, called = np.asarray(truth, bool), np.asarray(called, bool)
+    return {
+        "sensitivity": proportion(int((called & truth).sum()), int(truth.sum())),
+        "specificity": proportion(int((~called & ~truth).sum()), int((~truth).sum())),
+    }
+
+
 def against_unchanged(
     truth: np.ndarray, score: np.ndarray, unchanged: np.ndarray, threshold: float
-) -> dict:
-    """Scores of changed films, and how far they lie from those of the same films unchanged.
+) -> dict[str, Estimate]:
+    """Scores of changed images, and how far they lie from those of the same images unchanged.
 
     ``called_covid``: share at or above the threshold; ``change``: mean absolute change of the
-    score; ``flipped``: share of films whose answer changes sides.
+    score; ``flipped``: share of images whose answer changes sides.
     """
     called = score >= threshold
     return {
         "auc": auc_with_interval(truth, score),
-        "sensitivity": proportion(int((called & truth).sum()), int(truth.sum())),
-        "specificity": proportion(int((~called & ~truth).sum()), int((~truth).sum())),
+        **sensitivity_and_specificity(truth, called),
         "called_covid": proportion(int(called.sum()), len(score)),
         "change": mean_with_interval(np.abs(score - unchanged)),
         "flipped": proportion(int((called != (unchanged >= threshold)).sum()), len(score)),
@@ -163,7 +182,7 @@ def expected_calibration_error(
     return float(sum(gaps) / len(truth))
 
 
-def mask_agreement(mask: np.ndarray, truth: np.ndarray) -> dict:
+def mask_agreement(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Dice, IoU and pixel accuracy of two bool masks of one shape; empty against empty is 1."""
     both, either = (mask & truth).sum(), (mask | truth).sum()
     total = mask.sum() + truth.sum()

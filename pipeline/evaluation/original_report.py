@@ -1,7 +1,7 @@
 """What the French project report says of its own models; shown beside ours and marked as its own.
 
 Read from the report's tables and confusion matrices (sections "Segmentation d'images", "Modèle CNN
-final", "Fine-tuning d'un modèle pré-entraîné"). Its films were split otherwise than ours.
+final", "Fine-tuning d'un modèle pré-entraîné"). Its images were split otherwise than ours.
 """
 
 # Counts are true and false positives and negatives of COVID where the report prints a matrix.

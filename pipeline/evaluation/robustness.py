@@ -1,4 +1,4 @@
-"""Does the answer survive what happens to films between the detector and the page?
+"""Does the answer survive what happens to images between the detector and the page?
 
     python -m pipeline evaluate --what changes --data DIR --model light --part test --json FILE
 
@@ -17,56 +17,62 @@ from tqdm import tqdm
 from pipeline.data.database import Film
 from pipeline.data.split import films_of
 from pipeline.evaluation.elsewhere import find_findings
-from pipeline.evaluation.estimates import against_unchanged, mask_agreement, mean_with_interval
+from pipeline.evaluation.estimates import (
+    Result,
+    against_unchanged,
+    mask_agreement,
+    mean_with_interval,
+)
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import read_radiograph
 
-FILMS = 300  # drawn once from either set, in its own proportions; all where there are fewer
+IMAGES = 300  # drawn once from either set, in its own proportions; all where there are fewer
 MARGIN = 3  # pixels of a mask of 256 rows
+Change = Callable[[np.ndarray], np.ndarray]
 
 
-def _blurred(sigma: float) -> Callable:
-    return lambda film: cv2.GaussianBlur(film, (0, 0), sigma * film.shape[0] / 256)
+def _blurred(sigma: float) -> Change:
+    return lambda image: cv2.GaussianBlur(image, (0, 0), sigma * image.shape[0] / 256)
 
 
-def _shrunk(share: float) -> Callable:
-    def change(film):
-        small = cv2.resize(film, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, film.shape[::-1], interpolation=cv2.INTER_CUBIC)
+def _shrunk(share: float) -> Change:
+    def change(image: np.ndarray) -> np.ndarray:
+        small = cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_CUBIC)
 
     return change
 
 
-def _compressed(quality: int) -> Callable:
-    def change(film):
-        levels = np.rint(film).astype(np.uint8)
+def _compressed(quality: int) -> Change:
+    def change(image: np.ndarray) -> np.ndarray:
+        levels = np.rint(image).astype(np.uint8)
         coded = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         return cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE).astype(np.float32)
 
     return change
 
 
-def _turned(degrees: float) -> Callable:
-    def change(film):
-        rows, columns = film.shape
+def _turned(degrees: float) -> Change:
+    def change(image: np.ndarray) -> np.ndarray:
+        rows, columns = image.shape
         turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), degrees, 1)
-        return cv2.warpAffine(film, turn, (columns, rows), borderMode=cv2.BORDER_REPLICATE)
+        return cv2.warpAffine(image, turn, (columns, rows), borderMode=cv2.BORDER_REPLICATE)
 
     return change
 
 
-def _sharpened(film: np.ndarray) -> np.ndarray:
-    return film + 0.8 * (film - cv2.GaussianBlur(film, (0, 0), film.shape[0] / 256))
+def _sharpened(image: np.ndarray) -> np.ndarray:
+    return image + 0.8 * (image - cv2.GaussianBlur(image, (0, 0), image.shape[0] / 256))
 
 
-def _brightened(gamma: float) -> Callable:
-    return lambda film: 255 * (film / 255) ** np.float32(gamma)
+def _brightened(gamma: float) -> Change:
+    return lambda image: 255 * (image / 255) ** np.float32(gamma)
 
 
-# Lengths are in pixels of a film of 256 rows.
-CHANGES = {
-    "none": lambda film: film,
-    "mirrored": lambda film: np.ascontiguousarray(film[:, ::-1]),
+# Lengths are in pixels of an image of 256 rows.
+CHANGES: dict[str, Change] = {
+    "none": lambda image: image,
+    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
     "blurred": _blurred(0.7),
     "sharpened": _sharpened,
     "shrunk": _shrunk(0.75),
@@ -75,10 +81,13 @@ CHANGES = {
     "brightened": _brightened(0.7),
 }
 # What is done to the lung mask of a classifier that is shown the lungs alone.
-MASKS = {"mask_grown": cv2.dilate, "mask_shrunk": cv2.erode}
+MASKS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "mask_grown": cv2.dilate,
+    "mask_shrunk": cv2.erode,
+}
 
 
-def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> dict:
+def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> Result:
     """Scores of a sample of a part's images under each of `CHANGES` and `MASKS`.
 
     ``changes`` are of the database's images; ``siim``, where the folder has them, holds ``n`` and
@@ -87,21 +96,21 @@ def judge_changes(data: Path, model: str, part: str = "test", seed: int = 0) -> 
     image as it is (for the mirrored image, mirrored back).
     """
     predictor = Predictor(model)
-    films = films_of(data, part, siim=True)
-    findings = [finding for finding, _ in find_findings(films, data)]
-    database = [(film, film.label == "COVID") for film in films if film.label]
+    images = films_of(data, part, siim=True)
+    findings = [finding for finding, _ in find_findings(images, data)]
+    database = [(image, image.label == "COVID") for image in images if image.label]
     siim = [
-        (film, finding == "typical")
-        for film, finding in zip(films, findings, strict=True)
-        if film.source == "siim" and finding in {"typical", "negative"}
+        (image, finding == "typical")
+        for image, finding in zip(images, findings, strict=True)
+        if image.source == "siim" and finding in {"typical", "negative"}
     ]
     result = {"what": "changes", **predictor.identity(), "part": part}
     result |= _judge(database, predictor, seed)
     return result | ({"siim": _judge(siim, predictor, seed)} if siim else {})
 
 
-def _judge(known: list[tuple[Film, bool]], predictor: Predictor, seed: int) -> dict:
-    order = np.random.default_rng(seed).permutation(len(known))[:FILMS]
+def _judge(known: list[tuple[Film, bool]], predictor: Predictor, seed: int) -> Result:
+    order = np.random.default_rng(seed).permutation(len(known))[:IMAGES]
     front = keras.Model(predictor.graph.input, predictor.graph.get_layer("rescale").output)
     rows = [
         score_changes(read_radiograph(known[i][0].path.read_bytes()).pixels, predictor, front)
@@ -113,7 +122,9 @@ def _judge(known: list[tuple[Film, bool]], predictor: Predictor, seed: int) -> d
     return {
         "n": len(order),
         "changes": {
-            name: against_unchanged(truth, values, scores["none"], predictor.entry.threshold)
+            name: against_unchanged(
+                truth, values, scores["none"], predictor.entry.decision_threshold()
+            )
             | {"mask_dice": mean_with_interval(dice[name])}
             for name, values in scores.items()
         },
@@ -146,7 +157,7 @@ def score_changes(
     return found
 
 
-def _moved(lungs: np.ndarray, change: Callable) -> np.ndarray:
+def _moved(lungs: np.ndarray, change: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     side = 2 * max(1, round(MARGIN * len(lungs) / 256)) + 1
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return change(lungs.astype(np.uint8), brush)

@@ -10,7 +10,6 @@ and no patient, only how many images there were and one hash over theirs.
 import csv
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,8 +18,15 @@ from sklearn.model_selection import StratifiedKFold
 
 from pipeline.data.database import Film
 from pipeline.evaluation.curves import at_threshold, choose_threshold
-from pipeline.evaluation.estimates import auc_with_interval, proportion
-from pipeline.evaluation.evaluate import score_films
+from pipeline.evaluation.estimates import (
+    Estimate,
+    Result,
+    auc_with_interval,
+    plain,
+    proportion,
+    sensitivity_and_specificity,
+)
+from pipeline.evaluation.evaluate import score_images
 from pipeline.evaluation.triage import choose_limits, triage_report
 from pipeline.inference.predictor import Predictor
 from pipeline.models.site import content_sha256
@@ -62,8 +68,8 @@ def read_labelled(folder: Path) -> list[Film]:
     return [Film(path, "COVID" if ill else "other", "site") for path, ill in pairs]
 
 
-def judge_site(data: Path, model: str, site: str) -> dict:
-    """The site's card: what the model's own threshold gives there, and what to set instead.
+def judge_site(data: Path, model: str, site: str) -> Result:
+    """The site's card, as JSON: what the model's own threshold gives there, and what to set.
 
     Images that cannot be read, or that get no score, count in ``unreadable`` and ``withheld`` only.
     ``at_own_threshold`` is measured on images that nothing was chosen on; ``cross_validated`` is
@@ -72,11 +78,11 @@ def judge_site(data: Path, model: str, site: str) -> dict:
     images, ``triage_here`` is how they answer those. Raises ValueError for too few images.
     """
     predictor = Predictor(model)
-    films = read_labelled(data)
-    unreadable: list[dict] = []
-    scored = list(score_films(films, predictor, unreadable))
+    images = read_labelled(data)
+    unreadable: list[dict[str, str]] = []
+    scored = list(score_images(images, predictor, unreadable))
     passed = [s for s in scored if not s.reasons]
-    truth = np.array([s.film.label == "COVID" for s in passed], bool)
+    truth = np.array([s.image.label == "COVID" for s in passed], bool)
     score = np.array([s.score for s in passed], np.float64)
     fewest = min(int(truth.sum()), int((~truth).sum()))
     if fewest < FEWEST:
@@ -86,35 +92,34 @@ def judge_site(data: Path, model: str, site: str) -> dict:
         )
     threshold = round(_choose(truth, score), 4)
     limits = choose_limits(truth, score, truth.tolist(), threshold)
-    record = {
-        "site": site,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **predictor.identity(),
-        "images_sha256": _hash_of([s.film for s in scored]),
-        "n": len(truth),
-        "positive": int(truth.sum()),
-        "withheld": proportion(len(scored) - len(passed), len(scored)),
-        "unreadable": len(unreadable),
-        "auc": auc_with_interval(truth, score),
-        "at_own_threshold": at_threshold(truth, score, predictor.entry.threshold),
-        "threshold": threshold,
-        "cross_validated": cross_validate(truth, score),
-        "triage": asdict(limits),
-        "triage_here": triage_report(truth, score, limits),
-    }
+    record = plain(
+        {
+            "site": site,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **predictor.identity(),
+            "images_sha256": _hash_of([s.image for s in scored]),
+            "n": len(truth),
+            "positive": int(truth.sum()),
+            "withheld": proportion(len(scored) - len(passed), len(scored)),
+            "unreadable": len(unreadable),
+            "auc": auc_with_interval(truth, score),
+            "at_own_threshold": at_threshold(truth, score, predictor.entry.decision_threshold()),
+            "threshold": threshold,
+            "cross_validated": cross_validate(truth, score),
+            "triage": vars(limits),
+            "triage_here": triage_report(truth, score, limits),
+        }
+    )
     return record | {"sha256": content_sha256(record)}
 
 
-def cross_validate(truth: np.ndarray, score: np.ndarray) -> dict:
+def cross_validate(truth: np.ndarray, score: np.ndarray) -> dict[str, Estimate]:
     """``sensitivity`` and ``specificity`` where every threshold is chosen on other images."""
     called = np.zeros(len(truth), bool)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     for others, held in folds.split(score, truth):
         called[held] = score[held] >= _choose(truth[others], score[others])
-    return {
-        "sensitivity": proportion(int((called & truth).sum()), int(truth.sum())),
-        "specificity": proportion(int((~called & ~truth).sum()), int((~truth).sum())),
-    }
+    return sensitivity_and_specificity(truth, called)
 
 
 def _choose(truth: np.ndarray, score: np.ndarray) -> float:
@@ -122,7 +127,7 @@ def _choose(truth: np.ndarray, score: np.ndarray) -> float:
     return choose_threshold(truth, score, 1.0, 1.0)
 
 
-def _hash_of(films: Sequence[Film]) -> str:
+def _hash_of(images: Sequence[Film]) -> str:
     """One hash for a set of images, whatever their names and order."""
-    hashes = sorted(hashlib.sha256(film.path.read_bytes()).hexdigest() for film in films)
+    hashes = sorted(hashlib.sha256(image.path.read_bytes()).hexdigest() for image in images)
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

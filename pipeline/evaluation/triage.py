@@ -10,10 +10,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import binom
 
 from pipeline.evaluation.calibration import logit
-from pipeline.evaluation.estimates import proportion
+from pipeline.evaluation.estimates import Result, proportion
 from pipeline.models.triage import ANSWERS, LIKELY, UNLIKELY, TriageLimits
 
 RATES, CONFIDENCE = (0.05, 0.10, 0.15), 0.95
@@ -22,8 +23,8 @@ STEPS = 20
 
 
 def choose_limits_and_rate(
-    truth: Sequence[bool],
-    score: Sequence[float],
+    truth: ArrayLike,
+    score: ArrayLike,
     cells: Sequence[Hashable],
     threshold: float,
     rates: Sequence[float] = RATES,
@@ -42,8 +43,8 @@ def choose_limits_and_rate(
 
 
 def choose_limits(
-    truth: Sequence[bool],
-    score: Sequence[float],
+    truth: ArrayLike,
+    score: ArrayLike,
     cells: Sequence[Hashable],
     threshold: float,
     rate: float = RATE,
@@ -63,9 +64,10 @@ def choose_limits(
     limits keep the rate.
     """
     chosen = _draw_alike(cells, np.random.default_rng(seed))
-    truth, score = np.asarray(truth, bool)[chosen], np.asarray(score, np.float64)[chosen]
-    away = logit(score) - logit(threshold)
-    distance = _least_distance(np.abs(away), (score >= threshold) != truth, rate, 1 - confidence)
+    drawn = np.asarray(score, np.float64)[chosen]
+    away = logit(drawn) - logit(threshold)
+    wrong = (drawn >= threshold) != np.asarray(truth, bool)[chosen]
+    distance = _least_distance(np.abs(away), wrong, rate, 1 - confidence)
     low, high = None, None
     if distance is not None:
         at = 1 / (1 + np.exp(-(logit(threshold) + np.array([-distance, distance]))))
@@ -105,7 +107,7 @@ def _least_distance(
     return best
 
 
-def triage_report(truth: np.ndarray, score: np.ndarray, limits: TriageLimits) -> dict:
+def triage_report(truth: ArrayLike, score: ArrayLike, limits: TriageLimits) -> Result:
     """How a set of images is answered, with 95 % intervals.
 
     ``likely``, ``unlikely``, ``uncertain``: shares of the images; ``wrong``: share of wrong ones
@@ -114,7 +116,7 @@ def triage_report(truth: np.ndarray, score: np.ndarray, limits: TriageLimits) ->
     was answered.
     """
     truth = np.asarray(truth, bool)
-    said = np.array([limits.answer(s) for s in score], object)
+    said = np.array([limits.answer(s) for s in np.asarray(score)], object)
     likely, unlikely = said == LIKELY, said == UNLIKELY
     failed = (likely & ~truth) | (unlikely & truth)
     wrong = proportion(int(failed.sum()), int((likely | unlikely).sum()))
@@ -123,5 +125,5 @@ def triage_report(truth: np.ndarray, score: np.ndarray, limits: TriageLimits) ->
         "wrong": wrong,
         "wrong_likely": proportion(int((likely & ~truth).sum()), int(likely.sum())),
         "wrong_unlikely": proportion(int((unlikely & truth).sum()), int(unlikely.sum())),
-        "kept": None if not wrong["n"] else bool(wrong["low"] <= limits.rate),
+        "kept": None if wrong.low is None else wrong.low <= limits.rate,
     }

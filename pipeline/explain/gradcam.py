@@ -5,17 +5,18 @@ channels), and return a raw map, float32 (rows, columns), never negative and nev
 own maximum.
 
 The evidence is ``E = -log(1 - p)`` with p the COVID probability. It grows like the log-odds where
-the model says COVID and its gradient vanishes like p where it does not: a film without COVID shows
-an empty map, and a film that is surely COVID does not lose its map to a saturated softmax.
+the model says COVID and its gradient vanishes like p where it does not: an image without COVID
+shows an empty map, and one that is surely COVID does not lose its map to a saturated softmax.
 
 With global max pooling G has one non-zero pixel per channel. `gradcam` and `gradcam++` spread that
 pixel's weight over the channel's whole activation; `hirescam` and `layercam` keep it where it is.
-`CELLWISE` asks another question, without a gradient: what would the head say if the film consisted
+`CELLWISE` asks another question, without a gradient: what would the head say if the image consisted
 of this cell alone? Its map is that evidence beyond the evidence of no activation at all, and does
 not depend on which cell happened to hold the maximum.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,7 +69,7 @@ METHOD_NAMES = {
 }
 
 
-def raw_map(method: str, answer) -> np.ndarray:
+def raw_map(method: str, answer: Any) -> np.ndarray:
     """The raw map of a method for an `Answer`: float32 (rows, columns), in units of evidence."""
     if method == CELLWISE:
         return answer.cells
@@ -80,16 +81,18 @@ def methods_for(pooled: bool) -> tuple[str, ...]:
     return (*METHODS, CELLWISE) if pooled else tuple(METHODS)
 
 
-def place(raw: np.ndarray, stride: float, offset: float, size: int, shape) -> np.ndarray:
-    """Lay a raw map over the film it was computed from.
+def place(
+    raw: np.ndarray, stride: float, offset: float, size: int, shape: tuple[int, int]
+) -> np.ndarray:
+    """Lay a raw map over the image it was computed from.
 
     Cell (i, j) of ``raw`` looks at pixel (offset + stride i, offset + stride j) of the network's
     input of ``size`` x ``size`` pixels. Unpadded convolutions make that differ, by up to 29 of 256
-    pixels for the light CNN, from stretching the map over the film. Returns float32 of ``shape``
+    pixels for the light CNN, from stretching the map over the image. Returns float32 of ``shape``
     (rows, columns) in the raw map's units, linear between cells and 0 far outside them.
     """
     rows, columns = shape
-    # Pixel centres: film pixel v lies at (v + 0.5) * size / rows - 0.5 of the network's input.
+    # Pixel centres: image pixel v lies at (v + 0.5) * size / rows - 0.5 of the network's input.
     scale_r, scale_c = size / rows / stride, size / columns / stride
     shift_r = (0.5 * size / rows - 0.5 - offset) / stride
     shift_c = (0.5 * size / columns - 0.5 - offset) / stride

@@ -5,13 +5,16 @@ every engine runs. They hold for the heads of `pipeline.models`: a chain of pool
 normalisation, convolutions and dense layers that ends in a softmax or a sigmoid.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 TINY = 1e-30
+Tensor = Any  # of Keras's backend, or symbolic
 
 
-def evidence(probabilities, covid: int):
+def evidence(probabilities: Tensor, covid: int) -> Tensor:
     """``-log(1 - p)`` of float (..., labels): float (...).
 
     1 - p is summed from the other labels, which is exact where p rounds to 1.
@@ -19,7 +22,7 @@ def evidence(probabilities, covid: int):
     return -ops.log(ops.maximum(_others(probabilities, covid), TINY))
 
 
-def evidence_gradient(head: list[keras.layers.Layer], features, covid: int):
+def evidence_gradient(head: list[keras.layers.Layer], features: Tensor, covid: int) -> Tensor:
     """dE/dA of float32 features A (batch, rows, columns, channels), of the same shape.
 
     ``head``: the layers behind the feature map, each fed by the one before. Raises TypeError for a
@@ -40,14 +43,14 @@ def evidence_gradient(head: list[keras.layers.Layer], features, covid: int):
     return gradient
 
 
-def evidence_of_cells(head: list[keras.layers.Layer], features, covid: int):
+def evidence_of_cells(head: list[keras.layers.Layer], features: Tensor, covid: int) -> Tensor:
     """What the head says of each cell alone, beyond what it says of no activation at all.
 
     For heads that begin with global pooling, which of a single cell is the cell itself. Returns
     float32 (batch, rows, columns), never negative.
     """
 
-    def alone(cells):
+    def alone(cells: Tensor) -> Tensor:
         for layer in head[1:]:
             cells = layer(cells)
         return evidence(cells, covid)
@@ -55,7 +58,7 @@ def evidence_of_cells(head: list[keras.layers.Layer], features, covid: int):
     return ops.relu(alone(features) - alone(ops.zeros_like(features[:1, :1, :1])))
 
 
-def _others(probabilities, covid: int):
+def _others(probabilities: Tensor, covid: int) -> Tensor:
     if probabilities.shape[-1] == 1:
         return 1.0 - probabilities[..., 0]
     return ops.sum(
@@ -64,7 +67,7 @@ def _others(probabilities, covid: int):
     )
 
 
-def _at_logits(probabilities, covid: int):
+def _at_logits(probabilities: Tensor, covid: int) -> Tensor:
     """With S = 1 - p: p for the label's own logit, -p q / S for another label of probability q."""
     if probabilities.shape[-1] == 1:
         return probabilities
@@ -73,7 +76,7 @@ def _at_logits(probabilities, covid: int):
     return ops.concatenate([-p * share[:, :covid], p, -p * share[:, covid + 1 :]], axis=-1)
 
 
-def _through_activation(layer, y, gradient):
+def _through_activation(layer: keras.layers.Layer, y: Tensor, gradient: Tensor) -> Tensor:
     name = layer.activation.__name__
     if name == "linear":
         return gradient
@@ -82,36 +85,36 @@ def _through_activation(layer, y, gradient):
     raise TypeError(f"no gradient is written for the activation {name!r} of {layer.name}.")
 
 
-def _dense(layer, _x, y, gradient):
+def _dense(layer: keras.layers.Layer, _x: Tensor, y: Tensor, gradient: Tensor) -> Tensor:
     return ops.matmul(_through_activation(layer, y, gradient), ops.transpose(layer.kernel))
 
 
-def _convolution(layer, _x, y, gradient):
+def _convolution(layer: keras.layers.Layer, _x: Tensor, y: Tensor, gradient: Tensor) -> Tensor:
     """Of an unpadded convolution by single steps."""
     gradient = _through_activation(layer, y, gradient)
     return ops.conv_transpose(gradient, layer.kernel, strides=1, padding="valid")
 
 
-def _normalisation(layer, _x, _y, gradient):
+def _normalisation(layer: keras.layers.Layer, _x: Tensor, _y: Tensor, gradient: Tensor) -> Tensor:
     return gradient * (layer.gamma / ops.sqrt(layer.moving_variance + layer.epsilon))
 
 
-def _flatten(_layer, x, _y, gradient):
+def _flatten(_layer: keras.layers.Layer, x: Tensor, _y: Tensor, gradient: Tensor) -> Tensor:
     return ops.reshape(gradient, (-1, *x.shape[1:]))
 
 
-def _global_mean(_layer, x, _y, gradient):
+def _global_mean(_layer: keras.layers.Layer, x: Tensor, _y: Tensor, gradient: Tensor) -> Tensor:
     cells = ops.cast(ops.shape(x)[1] * ops.shape(x)[2], "float32")
     return ops.zeros_like(x) + gradient[:, None, None, :] / cells
 
 
-def _global_maximum(_layer, x, y, gradient):
+def _global_maximum(_layer: keras.layers.Layer, x: Tensor, y: Tensor, gradient: Tensor) -> Tensor:
     """Cells that share the maximum share its gradient."""
     highest = ops.cast(x == y[:, None, None, :], "float32")
     return highest * (gradient / ops.sum(highest, axis=(1, 2)))[:, None, None, :]
 
 
-def _maximum(layer, x, _y, gradient):
+def _maximum(layer: keras.layers.Layer, x: Tensor, _y: Tensor, gradient: Tensor) -> Tensor:
     """The first cell of a window that holds its maximum gets its gradient."""
     (high, wide), (rows, columns, channels) = layer.pool_size, x.shape[1:]
     shape = (-1, rows // high, high, columns // wide, wide, channels)

@@ -59,7 +59,9 @@ def delete_into(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), BLUR * len(image)) * lungs
 
 
-def _cells(shape, cells, stride: float, offset: float) -> np.ndarray:
+def _cells(
+    shape: tuple[int, ...], cells: tuple[int, ...], stride: float, offset: float
+) -> np.ndarray:
     """The number of the cell that looks at each pixel, row by row; -1 beyond the outermost."""
     rows, columns = (np.rint((np.arange(side) - offset) / stride).astype(int) for side in shape)
     number = rows[:, None] * cells[1] + columns[None]

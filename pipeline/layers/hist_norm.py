@@ -16,10 +16,10 @@ Shape = tuple[int | None, ...]
 
 @keras.saving.register_keras_serializable(package="pulmoscope")
 class HistNorm(keras.layers.Layer):
-    """Equalise each film's histogram exactly as ``cv2.equalizeHist`` does on 8-bit levels.
+    """Equalise each image's histogram exactly as ``cv2.equalizeHist`` does on 8-bit levels.
 
-    Input: float film (batch, rows, columns, 1) in 0..1. Output: float32 of the same shape and
-    range. Films are independent of each other, rows and columns may be unknown, `training` has no
+    Input: float image (batch, rows, columns, 1) in 0..1. Output: float32 of the same shape and
+    range. Images are independent of each other, rows and columns may be unknown, `training` has no
     effect and there are no weights.
 
     With levels ``v = round(255 x)``, histogram ``h``, first occupied level ``i`` and ``n`` counted
@@ -28,12 +28,12 @@ class HistNorm(keras.layers.Layer):
         scale  = float32(255) / float32(n - h[i])
         lut[v] = rint(float32(h[i+1] + ... + h[v]) * scale),   lut[v] = 0 for v <= i
 
-    and the output is ``lut[v] / 255``. A film with one level only is returned as it came.
+    and the output is ``lut[v] / 255``. An image with one level only is returned as it came.
 
-    ``over``: which pixels are counted. ``"image"``: all of them; in a film whose outside was set
+    ``over``: which pixels are counted. ``"image"``: all of them; in an image whose outside was set
     to 0, that background dominates the histogram (the report's behaviour). ``"lungs"``: those where
-    the second input is 1, called as ``HistNorm(over="lungs")(film, lungs)`` with ``lungs`` of the
-    film's shape, 1 inside a lung field and 0 outside.
+    the second input is 1, called as ``HistNorm(over="lungs")(image, lungs)`` with ``lungs`` of the
+    image's shape, 1 inside a lung field and 0 outside.
 
     ``keras.layers.Equalization`` is no substitute: it is the identity at inference and mixes the
     histograms of a batch.
@@ -46,15 +46,15 @@ class HistNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.over = over
 
-    def call(self, film: KerasTensor, lungs: KerasTensor | None = None) -> KerasTensor:
+    def call(self, image: KerasTensor, lungs: KerasTensor | None = None) -> KerasTensor:
         if (self.over == "lungs") != (lungs is not None):
             raise ValueError(
-                f"over={self.over!r} takes {'film and lungs' if self.over == 'lungs' else 'a film'}"
-                f", received lungs={'given' if lungs is not None else None}."
+                f"over={self.over!r} takes an image {'and' if self.over == 'lungs' else 'without'} "
+                f"lungs, received lungs={'given' if lungs is not None else None}."
             )
-        shape = ops.shape(film)
+        shape = ops.shape(image)
         # By way of uint8, which halves the memory that is moved.
-        levels = ops.cast(ops.round(ops.clip(film, 0.0, 1.0) * 255.0), "uint8")
+        levels = ops.cast(ops.round(ops.clip(image, 0.0, 1.0) * 255.0), "uint8")
         levels = ops.cast(ops.reshape(levels, (shape[0], -1)), "int32")
         first_bin = LEVELS * ops.expand_dims(ops.arange(shape[0], dtype="int32"), 1)
         bins = ops.reshape(levels + first_bin, (-1,))
@@ -63,10 +63,10 @@ class HistNorm(keras.layers.Layer):
         lut, one_level = _equalising_lut(ops.reshape(histogram, (-1, LEVELS)))
         unit_lut = ops.take(ops.convert_to_tensor(UNIT), ops.reshape(lut, (-1,)))
         equalised = ops.reshape(ops.take(unit_lut, bins), shape)
-        return ops.where(ops.reshape(one_level, (-1, 1, 1, 1)), film, equalised)
+        return ops.where(ops.reshape(one_level, (-1, 1, 1, 1)), image, equalised)
 
-    def compute_output_shape(self, film_shape: Shape, lungs_shape: Shape | None = None) -> Shape:
-        return film_shape
+    def compute_output_shape(self, image_shape: Shape, lungs_shape: Shape | None = None) -> Shape:
+        return image_shape
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"over": self.over}

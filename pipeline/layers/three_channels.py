@@ -15,19 +15,19 @@ Shape = tuple[int | None, ...]
 
 @keras.saving.register_keras_serializable(package="pulmoscope")
 class ThreeChannels(keras.layers.Layer):
-    """The film, a brightened copy and its edges, as the three channels that Xception takes.
+    """The image, a brightened copy and its edges, as the three channels that Xception takes.
 
     Input: float32 (batch, rows, columns, 1) in 0..1. Output: float32 (batch, rows, columns, 3) in
-    -1..1, the range of `keras.applications.xception.preprocess_input`: the film, the film times
+    -1..1, the range of `keras.applications.xception.preprocess_input`: the image, the image times
     1.5 clipped at 1 (what is outside the lungs stays black), and the magnitude of Sobel's gradient
     clipped at 1. No weights; ``training`` has no effect.
     """
 
-    def call(self, film: KerasTensor) -> KerasTensor:
-        brightened = ops.minimum(film * GAIN, 1.0)
-        slopes = ops.conv(film, KERNELS, padding="same", data_format="channels_last")
+    def call(self, image: KerasTensor) -> KerasTensor:
+        brightened = ops.minimum(image * GAIN, 1.0)
+        slopes = ops.conv(image, KERNELS, padding="same", data_format="channels_last")
         edges = ops.sqrt(ops.sum(ops.square(slopes), axis=-1, keepdims=True) + 1e-12)
-        channels = ops.concatenate([film, brightened, ops.minimum(edges, 1.0)], axis=-1)
+        channels = ops.concatenate([image, brightened, ops.minimum(edges, 1.0)], axis=-1)
         return channels * 2.0 - 1.0
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

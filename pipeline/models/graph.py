@@ -1,4 +1,4 @@
-"""The one end-to-end graph: from a raw film of any size to mask, score and feature map."""
+"""The one end-to-end graph: from a raw image of any size to mask, score and feature map."""
 
 import keras
 from keras import layers
@@ -26,7 +26,7 @@ def build_graph(
     equalise_first: bool = True,
     masked: bool = True,
 ) -> keras.Model:
-    """Join the U-Net and a classifier into one model that starts from the raw film.
+    """Join the U-Net and a classifier into one model that starts from the raw image.
 
     resize -> Rescaling -> [HistNorm ->] U-Net -> round -> Multiply -> HistNorm -> classifier
 
@@ -38,7 +38,7 @@ def build_graph(
     where the classifier has a layer ``class_logits``.
 
     ``equalise_first`` puts a HistNorm before the U-Net, which makes the mask independent of the
-    exposure. A classifier that is not ``masked`` is shown the whole film in 0..255.
+    exposure. A classifier that is not ``masked`` is shown the whole image in 0..255.
     """
     trunk = keras.Model(
         classifier.input,
@@ -46,13 +46,13 @@ def build_graph(
         name=f"{classifier.name}_trunk",
     )
     raw = keras.Input((None, None, 1), name="film")
-    # Antialiased: a film of 3,000 rows must look as the training films did, shrunk by area.
+    # Antialiased: an image of 3,000 rows must look as the training images did, shrunk by area.
     resized = PortableResize(size, name="resize")(raw)
-    film = layers.Rescaling(1 / 255, name="rescale")(resized)
-    seen = HistNorm(name="equalise_film")(film) if equalise_first else film
+    image = layers.Rescaling(1 / 255, name="rescale")(resized)
+    seen = HistNorm(name="equalise_film")(image) if equalise_first else image
     probability, context = _with_context(unet)(seen, training=False)
     mask = RoundToMask(name="mask")(probability)
-    lungs = layers.Multiply(name="masked_film")([film, mask])
+    lungs = layers.Multiply(name="masked_film")([image, mask])
     equalised = HistNorm(name="equalise_lungs")(lungs)
     # Keras's augmenting layers take training=True where nothing is said: this graph never trains.
     features = trunk(equalised if masked else resized, training=False)

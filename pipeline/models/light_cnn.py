@@ -11,12 +11,12 @@ FILTERS = (16, 32, 64, 128)
 def build_light_cnn(filters: tuple[int, ...] = FILTERS, name: str = "light") -> keras.Model:
     """Build the light classifier, untrained.
 
-    Takes float32 (batch, rows, columns, 1) in 0..1: a film whose outside of the lungs is 0,
+    Takes float32 (batch, rows, columns, 1) in 0..1: an image whose outside of the lungs is 0,
     equalised. Returns float32 (batch, 2): the probabilities of COVID and of everything else.
-    A film of 256 x 256 passes through feature maps of 256, 253, 127, 124, 62, 59, 30 and 27.
+    An image of 256 x 256 passes through feature maps of 256, 253, 127, 124, 62, 59, 30 and 27.
     """
-    film = keras.Input((None, None, 1), name=f"{name}_input")
-    x = layers.RandomFlip("horizontal", name="augment_flip")(film)
+    image = keras.Input((None, None, 1), name=f"{name}_input")
+    x = layers.RandomFlip("horizontal", name="augment_flip")(image)
     x = layers.RandomRotation(0.04, fill_mode="constant", name="augment_rotation")(x)
     separable = partial(layers.SeparableConv2D, kernel_size=4, depth_multiplier=2, use_bias=False)
     for stage, width in enumerate(filters, start=1):
@@ -31,4 +31,4 @@ def build_light_cnn(filters: tuple[int, ...] = FILTERS, name: str = "light") -> 
     x = layers.GlobalMaxPooling2D(name="global_pool")(x)
     x = layers.Dense(16, activation="relu", name="dense")(x)
     x = layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")(x)
-    return keras.Model(film, x, name=name)
+    return keras.Model(image, x, name=name)

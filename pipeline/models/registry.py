@@ -52,6 +52,12 @@ class Entry:
     canary: float | None = None
     training: dict[str, Any] | None = None
 
+    def decision_threshold(self) -> float:
+        """``threshold``. Raises ValueError for a model without one, such as the U-Net."""
+        if self.threshold is None:
+            raise ValueError(f"{self.name} has no threshold: it is no classifier.")
+        return self.threshold
+
     def is_available(self) -> bool:
         """Whether the weights file is there (its hash is checked when it is loaded)."""
         return self.file.is_file()
@@ -125,7 +131,7 @@ def known_classifiers() -> list[str] | None:
 
 
 def unseen_films(folder: Path | None = None) -> set[str]:
-    """Names of the database's films that no model was trained or tuned on."""
+    """Names of the database's images that no model was trained or tuned on."""
     path = (folder or weights_folder()) / SPLIT
     if not path.is_file():
         return set()

@@ -1,6 +1,6 @@
 """The report's two earlier classifiers, kept so that its story can be reproduced.
 
-CNN-1 tells COVID, normal and other pneumonia apart on masked films; CNN-2 scores COVID on films
+CNN-1 tells COVID, normal and other pneumonia apart on masked images; CNN-2 scores COVID on images
 that nothing masks, and is the one that reads lettering.
 """
 
@@ -14,8 +14,8 @@ def build_cnn1(name: str = "cnn1") -> keras.Model:
     Takes float32 (batch, 256, 256, 1) in 0..1, masked and equalised; returns float32 (batch, 3):
     the probabilities of COVID, normal, and pneumonia or opacity.
     """
-    film = keras.Input((256, 256, 1), name=f"{name}_input")
-    x = film
+    image = keras.Input((256, 256, 1), name=f"{name}_input")
+    x = image
     for stage, width in enumerate((16, 32, 64), start=1):
         block = f"stage{stage}"
         x = layers.BatchNormalization(momentum=0.9, name=f"{block}_norm")(x)
@@ -26,17 +26,17 @@ def build_cnn1(name: str = "cnn1") -> keras.Model:
     x = layers.BatchNormalization(momentum=0.9, name="stage4_norm")(x)
     x = _dense_head(x)
     x = layers.Dense(3, activation="softmax", dtype="float32", name="probabilities")(x)
-    return keras.Model(film, x, name=name)
+    return keras.Model(image, x, name=name)
 
 
 def build_cnn2(name: str = "cnn2") -> keras.Model:
     """Build CNN-2, untrained: 3,065,217 parameters.
 
-    Takes float32 (batch, 256, 256, 1) in 0..255, the whole film; returns float32 (batch, 1): the
+    Takes float32 (batch, 256, 256, 1) in 0..255, the whole image; returns float32 (batch, 1): the
     probability of COVID.
     """
-    film = keras.Input((256, 256, 1), name=f"{name}_input")
-    x = layers.RandomFlip("horizontal", name="augment_flip")(film)
+    image = keras.Input((256, 256, 1), name=f"{name}_input")
+    x = layers.RandomFlip("horizontal", name="augment_flip")(image)
     x = layers.RandomRotation(0.04, fill_mode="constant", name="augment_rotation")(x)
     x = layers.RandomZoom(0.1, fill_mode="constant", name="augment_zoom")(x)
     x = layers.Rescaling(1 / 255, name="rescale")(x)
@@ -46,7 +46,7 @@ def build_cnn2(name: str = "cnn2") -> keras.Model:
         x = layers.Conv2D(width, 8, use_bias=False, activation="relu", name=f"stage{stage}_conv")(x)
     x = _dense_head(x)
     x = layers.Dense(1, activation="sigmoid", dtype="float32", name="probabilities")(x)
-    return keras.Model(film, x, name=name)
+    return keras.Model(image, x, name=name)
 
 
 def _dense_head(x: keras.KerasTensor) -> keras.KerasTensor:

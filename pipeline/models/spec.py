@@ -17,7 +17,7 @@ class Architecture:
     ``last_features`` names the layer that heatmaps are computed from; its cell (i, j) looks at
     pixel (offset + stride i, offset + stride j) of the input of ``input_size`` squared pixels.
     ``pooled``: whether the head pools it globally, so that it takes a map of any size.
-    ``masked``: whether it is shown the equalised lungs in 0..1, or the whole film in 0..255.
+    ``masked``: whether it is shown the equalised lungs in 0..1, or the whole image in 0..255.
     ``for_reading``: whether a reader may choose it, or whether it only serves comparisons.
     """
 

@@ -21,8 +21,8 @@ def build_unet(filters: tuple[int, ...] = FILTERS, name: str = "unet") -> keras.
     Unlike the original, the skip is added after the up block's convolutions instead of being
     concatenated before them, and there is no bottleneck: this is what gives 599,073 parameters.
     """
-    film = keras.Input((None, None, 1), name=f"{name}_input")
-    x, skips = film, []
+    image = keras.Input((None, None, 1), name=f"{name}_input")
+    x, skips = image, []
     for level, width in enumerate(filters, start=1):
         x = _two_convolutions(x, width, f"down{level}")
         skips.append(x)
@@ -34,7 +34,7 @@ def build_unet(filters: tuple[int, ...] = FILTERS, name: str = "unet") -> keras.
         x = _two_convolutions(x, width, f"up{level}")
         x = layers.Add(name=f"up{level}_skip")([x, skip])
     lung = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="lung_probability")(x)
-    return keras.Model(film, lung, name=name)
+    return keras.Model(image, lung, name=name)
 
 
 def _two_convolutions(x: keras.KerasTensor, width: int, block: str) -> keras.KerasTensor:

@@ -14,12 +14,12 @@ CLASSES = ("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia")
 def build_xception(name: str = "xception") -> keras.Model:
     """Build the truncated Xception (Chollet 2017, https://arxiv.org/abs/1610.02357).
 
-    Takes float32 (batch, rows, columns, 1) in 0..1: a film whose outside of the lungs is 0,
+    Takes float32 (batch, rows, columns, 1) in 0..1: an image whose outside of the lungs is 0,
     equalised. Returns float32 (batch, 2): the probabilities of COVID and of everything else, drawn
     from the four logits of the layer ``class_logits``, one per class of `CLASSES`.
     """
-    film = keras.Input((None, None, 1), name=f"{name}_input")
-    x = layers.RandomFlip("horizontal", name="augment_flip")(film)
+    image = keras.Input((None, None, 1), name=f"{name}_input")
+    x = layers.RandomFlip("horizontal", name="augment_flip")(image)
     x = ThreeChannels(name="three_channels")(x)
     whole = keras.applications.Xception(include_top=False, weights=None, input_tensor=x)
     last = whole.layers.index(whole.get_layer("block1_conv1")) - 1 + TRUNK_LAYERS - 1
@@ -32,7 +32,7 @@ def build_xception(name: str = "xception") -> keras.Model:
     x = layers.GlobalAveragePooling2D(name="global_pool")(x)
     x = layers.Dense(len(CLASSES), name="class_logits")(x)
     x = layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")(x)
-    return keras.Model(film, x, name=name)
+    return keras.Model(image, x, name=name)
 
 
 def load_imagenet_trunk(model: keras.Model, init: str) -> None:

@@ -12,10 +12,14 @@ behind them in the file that ``registry.json`` names under ``gate``, ``detector`
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline.models import registry
+
+# The registry's ``gate``, see `pipeline.quality.gate`, its ``detector`` read.
+Gate = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +50,8 @@ class Detector:
 
     def save(self, path: Path) -> None:
         """Write what `read_detector` reads."""
-        np.savez(path, **{name: np.float32(value) for name, value in asdict(self).items()})
+        arrays: dict[str, Any] = {name: np.float32(v) for name, v in asdict(self).items()}
+        np.savez(path, **arrays)
 
 
 def compress(context: np.ndarray) -> np.ndarray:
@@ -59,7 +64,9 @@ def standardise(context: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> n
     return (compress(context) - centre) / scale
 
 
-def strangeness(numbers: np.ndarray, axes, precision, rest) -> np.ndarray:
+def strangeness(
+    numbers: np.ndarray, axes: np.ndarray, precision: np.ndarray, rest: np.ndarray
+) -> np.ndarray:
     """Root mean square distance of standardised contexts (..., n) from the radiographs', (...).
 
     Mahalanobis's distance under the Gaussian of probabilistic principal components (Tipping and
@@ -71,7 +78,7 @@ def strangeness(numbers: np.ndarray, axes, precision, rest) -> np.ndarray:
     return np.sqrt(np.maximum(squared, 0) / numbers.shape[-1])
 
 
-def read_gate(folder: Path | None = None) -> dict:
+def read_gate(folder: Path | None = None) -> Gate:
     """The registry's gate, its ``detector``, where there is one, as a `Detector`.
 
     Raises WeightsError where the detector's file is missing or not that of the registry.

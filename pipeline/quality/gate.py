@@ -11,12 +11,15 @@ whole. What is plausible stands in ``registry.json`` under ``gate``, set by
 ``detector``: file and sha256 of the detector; a gate without one judges the mask alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 
 from pipeline.io.radiograph import Radiograph
+from pipeline.quality.detector import Gate
 from pipeline.text.messages import Message
 
 LATERAL = ("LL", "RL", "LATERAL", "LLO", "RLO", "LAT", "OBLIQUE")
@@ -30,12 +33,12 @@ class LungStatistics:
     ``area``: lung pixels over all pixels. ``two_largest``: share of the mask in its two largest
     connected parts. ``symmetry``: smaller over larger of the two lungs. ``beside``: distance of
     their centres along the columns over the distance itself; 1 is exactly side by side.
-    ``border``: share of the mask's outline that lies on the film's border. ``entropy``: binary
+    ``border``: share of the mask's outline that lies on the image's border. ``entropy``: binary
     entropy of the lung probability, bits, summed and divided by the mask's outline in pixels.
     ``brightness``: mean equalised level inside minus in a ring around the lungs, -1..1. ``spread``:
-    standard deviation of the film, in levels of 0..255. ``proportion``: height over width of the
-    two largest parts together, in the film's own pixels. ``cut``: share of their width that lies
-    on the film's upper or lower border. ``shape``: what they fill of their bounding box, float32
+    standard deviation of the image, in levels of 0..255. ``proportion``: height over width of the
+    two largest parts together, in the image's own pixels. ``cut``: share of their width that lies
+    on the image's upper or lower border. ``shape``: what they fill of their bounding box, float32
     `SHAPE` in 0..1.
     """
 
@@ -67,7 +70,7 @@ class Verdict:
 def judge(
     radiograph: Radiograph,
     probability: np.ndarray,
-    gate: dict,
+    gate: Gate,
     context: np.ndarray | None = None,
 ) -> Verdict:
     """Judge one image from its lung probability, float32 (rows, columns) in 0..1, and its context.
@@ -110,25 +113,25 @@ MEASURES = (*REASONS, "spread")
 TOGETHER = ("area", "symmetry", "entropy", "brightness", "likeness", "proportion")
 LOGARITHMS = ("area", "symmetry", "entropy", "proportion")
 SHAPE = (16, 16)
-FAR = 1e9  # the distance of a film without lungs
+FAR = 1e9  # the distance of an image without lungs
 
 
-def _outside(measures: dict, gate: dict, name: str) -> bool:
+def _outside(measures: dict[str, float], gate: Gate, name: str) -> bool:
     if name not in measures:
         return False
     low, high = gate["limits"][name]
     return not low <= measures[name] <= high
 
 
-def passes(measures: dict, gate: dict) -> bool:
+def passes(measures: dict[str, float], gate: Gate) -> bool:
     """Whether every measure that was taken lies within its limits."""
     return not any(_outside(measures, gate, name) for name in MEASURES)
 
 
 def measure(
-    statistics: LungStatistics, gate: dict, context: np.ndarray | None = None
+    statistics: LungStatistics, gate: Gate, context: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Every number of the statistics, with ``likeness`` and ``distance`` to ordinary films.
+    """Every number of the statistics, with ``likeness`` and ``distance`` to ordinary images.
 
     With `WHOLE` where there are a detector and a context, float32 (n,).
     """
@@ -162,21 +165,21 @@ def together(values: dict[str, float]) -> np.ndarray:
     return np.array([np.log(values[n] + 1e-3) if n in LOGARITHMS else values[n] for n in TOGETHER])
 
 
-def distance(values: dict[str, float], ordinary: dict) -> float:
-    """How far a film's lungs lie from those of ordinary films, in standard deviations.
+def distance(values: dict[str, float], ordinary: dict[str, Any]) -> float:
+    """How far an image's lungs lie from those of ordinary images, in standard deviations.
 
-    Mahalanobis's distance (1936) over `TOGETHER`: a film that is somewhat odd in several ways at
+    Mahalanobis's distance (1936) over `TOGETHER`: an image that is somewhat odd in several ways at
     once is far, also where no single measure is beyond its limits.
     """
     step = together(values) - np.array(ordinary["mean"])
     return float(np.sqrt(max(step @ np.array(ordinary["inverse_covariance"]) @ step, 0.0)))
 
 
-def lung_statistics(film: np.ndarray, probability: np.ndarray) -> LungStatistics:
-    """Measure the lung mask of a film; both float32 (rows, columns), any sizes."""
+def lung_statistics(image: np.ndarray, probability: np.ndarray) -> LungStatistics:
+    """Measure the lung mask of an image; both float32 (rows, columns), any sizes."""
     mask = (probability > 0.5).astype(np.uint8)
     area = int(mask.sum())
-    spread = float(film.std())
+    spread = float(image.std())
     if not area:
         nothing = np.zeros(SHAPE, np.float32)
         return LungStatistics(0, 0, 0, 0, 0, float("inf"), 0, spread, 0, 0, nothing)
@@ -197,19 +200,19 @@ def lung_statistics(film: np.ndarray, probability: np.ndarray) -> LungStatistics
         beside=float(abs(step[0]) / apart) if apart else 0.0,
         border=float(edge.sum() / outline.sum()),
         entropy=float(entropy.sum() / outline.sum()),
-        brightness=_brightness(film, mask),
+        brightness=_brightness(image, mask),
         spread=spread,
-        **_pair(np.isin(labels, order), film.shape),
+        **_pair(np.isin(labels, order), image.shape),
     )
 
 
-def _pair(lungs: np.ndarray, film: tuple[int, int]) -> dict:
-    """Proportion, cut and shape of the lungs, bool (rows, columns), of a film of another size."""
+def _pair(lungs: np.ndarray, image: tuple[int, ...]) -> dict[str, Any]:
+    """Proportion, cut and shape of the lungs, bool (rows, columns), of an image of another size."""
     rows, columns = (np.flatnonzero(lungs.any(axis)) for axis in (1, 0))
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     box = lungs[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
     ends = max(lungs[:BORDER].any(0).sum(), lungs[-BORDER:].any(0).sum())
-    stretch = (film[0] / lungs.shape[0]) / (film[1] / lungs.shape[1])
+    stretch = (image[0] / lungs.shape[0]) / (image[1] / lungs.shape[1])
     return {
         "proportion": float(height / width * stretch),
         "cut": float(ends / width),
@@ -217,11 +220,11 @@ def _pair(lungs: np.ndarray, film: tuple[int, int]) -> dict:
     }
 
 
-BORDER = 3  # rows: a mask often ends just short of the film
+BORDER = 3  # rows: a mask often ends just short of the image
 
 
-def _brightness(film: np.ndarray, mask: np.ndarray) -> float:
-    small = cv2.resize(film, mask.shape[::-1], interpolation=cv2.INTER_AREA)
+def _brightness(image: np.ndarray, mask: np.ndarray) -> float:
+    small = cv2.resize(image, mask.shape[::-1], interpolation=cv2.INTER_AREA)
     levels = cv2.equalizeHist(small.clip(0, 255).astype(np.uint8)) / 255
     reach = max(3, mask.shape[0] // 16) | 1
     ring = cv2.dilate(mask, np.ones((reach, reach), np.uint8)) - mask
@@ -230,7 +233,7 @@ def _brightness(film: np.ndarray, mask: np.ndarray) -> float:
     return float(levels[mask > 0].mean() - levels[ring > 0].mean())
 
 
-def _said_by_the_file(radiograph: Radiograph):
+def _said_by_the_file(radiograph: Radiograph) -> Iterator[Message]:
     if radiograph.projection in LATERAL:
         yield Message("not_frontal", {"projection": radiograph.projection})
     if radiograph.body_part not in CHEST:

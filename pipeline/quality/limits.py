@@ -1,7 +1,7 @@
 """What the quality gate takes for plausible: set from validation images, never test images.
 
-Limits leave a small share of the validation films out. How large that share is for `distance`,
-the one rule that looks at everything together, is chosen on pictures that are no chest film: the
+Limits leave a small share of the validation images out. How large that share is for `distance`,
+the one rule that looks at everything together, is chosen on pictures that are no radiograph: the
 choosing half of `pipeline.evaluation.gate`. The detector is fitted with images of the training part
 and other pictures, see `pipeline.data.gate_examples`; its limits are set like those of the mask.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.quality.detector import Detector, compress, standardise
+from pipeline.quality.detector import Detector, Gate, compress, standardise
 from pipeline.quality.gate import (
     LUNGS,
     SHAPE,
@@ -25,11 +25,11 @@ from pipeline.quality.gate import (
 )
 
 # Measures of which only one side is suspicious keep their natural other end.
-ENDS = dict.fromkeys((*LUNGS, "spread"), (None, None))
+ENDS: dict[str, tuple[float | None, float | None]] = dict.fromkeys((*LUNGS, "spread"), (None, None))
 ENDS |= dict.fromkeys(("two_largest", "symmetry", "beside"), (None, 1.0))
 ENDS |= dict.fromkeys(("border", "cut", "entropy", "distance"), (0.0, None))
 ENDS |= {"brightness": (-1.0, None), "spread": (None, 128.0)}
-# Share of the validation films beyond an end; more for the measure that only cut films have.
+# Share of the validation images beyond an end; more for the measure that only cut images have.
 TAILS = {"cut": 0.002}
 TAIL = 0.0005
 DISTANCE_TAILS = (0.0005, 0.001, 0.002, 0.003, 0.004, 0.005)
@@ -41,24 +41,24 @@ DETECTOR_TAILS = {"resemblance": 0.005, "strangeness": 0.004}
 DETECTOR_MARGIN = 0.02  # of the range of all: other hospitals' images differ more than these do
 
 
-def open_gate() -> dict:
+def open_gate() -> Gate:
     """A gate that lets everything pass, until one is set."""
     nothing = {"mean": [0.0] * len(TOGETHER), "inverse_covariance": np.eye(len(TOGETHER)).tolist()}
     limits = {name: [-1e12, 1e12] for name in ENDS}
     return {"limits": limits, "shape": ["0" * SHAPE[1]] * SHAPE[0], "ordinary": nothing}
 
 
-def set_gate(films: Sequence[LungStatistics], others: Sequence[LungStatistics]) -> dict:
-    """The gate for the statistics of validation films and of pictures that are no chest film."""
-    films = [film for film in films if film.area]
-    gate = open_gate() | {"shape": write_shape(np.mean([film.shape for film in films], axis=0))}
-    vectors = np.stack([together(measure(film, gate)) for film in films])
+def set_gate(images: Sequence[LungStatistics], others: Sequence[LungStatistics]) -> Gate:
+    """The gate for the statistics of validation images and of pictures that are none."""
+    images = [image for image in images if image.area]
+    gate = open_gate() | {"shape": write_shape(np.mean([image.shape for image in images], axis=0))}
+    vectors = np.stack([together(measure(image, gate)) for image in images])
     inverse = np.linalg.inv(np.cov(vectors.T))
     gate["ordinary"] = {
         "mean": vectors.mean(0).round(4).tolist(),
         "inverse_covariance": inverse.round(3).tolist(),
     }
-    measures = [measure(film, gate) for film in films]
+    measures = [measure(image, gate) for image in images]
     gate["limits"] = {name: _limits(name, measures, TAILS.get(name, TAIL)) for name in ENDS}
     judged = [measure(other, gate) for other in others]
     for tail in DISTANCE_TAILS:
@@ -66,8 +66,8 @@ def set_gate(films: Sequence[LungStatistics], others: Sequence[LungStatistics]) 
         refused = np.mean([not passes(other, gate) for other in judged]) if judged else 0.0
         if refused >= REFUSED:
             break
-    passed = np.mean([passes(film, gate) for film in measures])
-    print(f"{tail=}: {passed:.2%} of {len(films)} validation films pass,")
+    passed = np.mean([passes(image, gate) for image in measures])
+    print(f"{tail=}: {passed:.2%} of {len(images)} validation images pass,")
     print(f"{refused:.2%} of {len(judged)} other pictures are refused")
     return gate
 
@@ -96,7 +96,9 @@ def fit_detector(contexts: np.ndarray, chest: np.ndarray, groups: np.ndarray) ->
     )
 
 
-def detector_limits(detector: Detector, contexts: np.ndarray, groups: np.ndarray) -> dict:
+def detector_limits(
+    detector: Detector, contexts: np.ndarray, groups: np.ndarray
+) -> dict[str, list[float]]:
     """Limits of both numbers over contexts of validation radiographs, (image, n).
 
     All of them together lose `DETECTOR_TAILS` by ``resemblance``, which is what refuses CT. Every
@@ -127,10 +129,10 @@ def _weights(chest: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _limits(name: str, measures: list[dict], tail: float) -> list[float]:
+def _limits(name: str, measures: list[dict[str, float]], tail: float) -> list[float]:
     values = np.array([row[name] for row in measures])
     first, last = np.quantile(values, (tail, 1 - tail))
-    margin = 0.05 * (last - first)  # other hospitals' films differ more than these do
+    margin = 0.05 * (last - first)  # other hospitals' images differ more than these do
     low, high = ENDS[name]
     return [
         round(float(first - margin), 4) if low is None else low,

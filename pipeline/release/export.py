@@ -1,6 +1,6 @@
 """The shipped graph for other programs: ``python -m pipeline export``.
 
-What is exported takes a raw film of any size, float32 (batch, rows, columns, 1) in 0..255, under
+What is exported takes a raw image of any size, float32 (batch, rows, columns, 1) in 0..255, under
 the name ``film``, and gives ``mask_probability`` and ``mask`` (batch, size, size, 1) and
 ``probabilities`` (batch, labels). The quality gate is not in it: who uses it must judge the mask.
 """
@@ -55,14 +55,14 @@ def _write_onnx(predictor: Predictor, path: Path) -> None:
             "ONNX needs packages that the app does not: pip install -r requirements-dev.txt"
         ) from error
 
-    def answer(film):
-        outputs = predictor.graph(film, training=False)
+    def answer(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = predictor.graph(image, training=False)
         return {name: outputs[name] for name in OUTPUTS}
 
-    films = [tf.TensorSpec((None, None, None, 1), tf.float32, name="film")]
+    images = [tf.TensorSpec((None, None, None, 1), tf.float32, name="film")]
     tf2onnx.convert.from_function(
-        tf.function(answer, input_signature=films),
-        input_signature=films,
+        tf.function(answer, input_signature=images),
+        input_signature=images,
         opset=OPSET,
         output_path=str(path),
     )

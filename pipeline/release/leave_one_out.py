@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.data.split import Row
-from pipeline.evaluation.estimates import auc_with_interval
+from pipeline.evaluation.estimates import Estimate, Result, auc_with_interval
 from pipeline.models import registry
 from pipeline.training.fit import Trainer, predictor_of
 from pipeline.training.recipe import Recipe
@@ -49,7 +49,7 @@ def leave_one_source_out(
     runs: Path = Path("runs/sources"),
     recipe: Recipe = CHEAP,
     sources: tuple[str, ...] | None = None,
-) -> dict:
+) -> Result:
     """AUC on each source's test images, of a model that never saw the source and of its control.
 
     A source with both classes is judged by itself; of one with a single class, its images are
@@ -58,7 +58,7 @@ def leave_one_source_out(
     whole = ClassificationTask(recipe, data)
     test = [i for i, row in enumerate(whole.rows) if row.part == "test" and row.target]
     found = sorted({whole.rows[i].source for i in test})
-    result = {}
+    result: dict[str, Result] = {}
     for source in sources or found:
         own = [i for i in test if whole.rows[i].source == source]
         if len(own) < FEWEST:
@@ -106,7 +106,7 @@ def _against(whole: ClassificationTask, test: list[int], own: list[int]) -> list
     return own + others
 
 
-def _auc(task: ClassificationTask, whole: ClassificationTask, judged: list[int]) -> dict:
+def _auc(task: ClassificationTask, whole: ClassificationTask, judged: list[int]) -> Estimate:
     task.chosen["judged"] = judged
     task.seen.pop("judged", None)
     scores = task.predict(predictor_of(task.model), "judged", task.recipe.sizes[-1])

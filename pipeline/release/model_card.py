@@ -1,7 +1,9 @@
 """The tables of scores in ``weights/README.md`` and ``README.md``, as `evaluate` measured them."""
 
 from pathlib import Path
+from typing import Any
 
+from pipeline.evaluation.estimates import Estimate
 from pipeline.models import registry
 from pipeline.release.measurements import measured_gate, measured_together, scores_on_test_films
 
@@ -75,7 +77,7 @@ def score_table(folder: Path | None = None) -> str:
     return "\n".join(lines)
 
 
-def _elsewhere(model: str, scores: dict) -> list[str]:
+def _elsewhere(model: str, scores: dict[str, Any]) -> list[str]:
     """Rows of adults, other hospitals and doubtful labels, and of the three answers."""
     found = scores.get("elsewhere") or {}
     rows = [
@@ -98,9 +100,10 @@ def _elsewhere(model: str, scores: dict) -> list[str]:
     return [_row(*row) for row in rows if row[2]["value"] is not None]
 
 
-def _row(model: str, name: str, scored: dict) -> str:
-    low, high = f"{scored['low']:.4f}", f"{scored['high']:.4f}"
-    return f"| {model} | {name} | {scored['value']:.4f} | {low} to {high} | {scored['n']} |"
+def _row(model: str, name: str, record: dict[str, Any]) -> str:
+    scored = Estimate(**record)
+    interval = f"{scored.low:.4f} to {scored.high:.4f}"
+    return f"| {model} | {name} | {scored.value:.4f} | {interval} | {scored.n} |"
 
 
 def short_table(folder: Path | None = None) -> str:
@@ -132,8 +135,9 @@ def short_table(folder: Path | None = None) -> str:
     return "\n".join(lines)
 
 
-def _short(scored: dict) -> str:
-    return f"{scored['value']:.3f} ({scored['low']:.3f} to {scored['high']:.3f})"
+def _short(record: dict[str, Any]) -> str:
+    scored = Estimate(**record)
+    return f"{scored.value:.3f} ({scored.low:.3f} to {scored.high:.3f})"
 
 
 def write_card(folder: Path | None = None, readme: Path = README) -> None:

@@ -19,6 +19,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -34,6 +35,7 @@ from pipeline.inference.predictor import Predictor
 from pipeline.models import registry
 from pipeline.models.spec import ARCHITECTURES
 from pipeline.models.unet import build_unet
+from pipeline.quality.gate import LungStatistics
 from pipeline.quality.limits import open_gate, set_gate
 from pipeline.release.model_card import write_card
 from pipeline.serving import self_check
@@ -65,7 +67,7 @@ def release(name: str, run: Path, data: Path) -> None:
         "input_size": architecture.input_size if architecture else 256,
         "training": {"recipe": recipe, "history": history},
     }
-    if name != "unet":
+    if architecture:
         entry["labels"] = ["COVID", "other"] if model.output.shape[-1] < 3 else list(CNN1_LABELS)
         entry["for_reading"] = architecture.for_reading
         entry.setdefault("cam", "hirescam")
@@ -80,7 +82,7 @@ def release(name: str, run: Path, data: Path) -> None:
 
 
 def set_canaries(folder: Path) -> None:
-    """What each model says of the canary film, see `pipeline.serving.self_check`."""
+    """What each model says of the canary image, see `pipeline.serving.self_check`."""
     description = _read(folder)
     for model in registry.classifiers(every=True):
         description["models"][model]["canary"] = round(self_check.score(Predictor(model)), 5)
@@ -96,7 +98,7 @@ def choose_again(data: Path, models: list[str] | None = None) -> None:
         _write(folder, description)
 
 
-def _decisions(name: str, data: Path) -> dict:
+def _decisions(name: str, data: Path) -> dict[str, Any]:
     """What is chosen on validation images, at full size; see `decide`."""
     task = ClassificationTask(replace(load_recipe(RECIPES / f"{name}.py"), init=None), data)
     entry = registry.entry(name)
@@ -116,12 +118,13 @@ def fit_gate(data: Path, pictures: Path) -> None:
     """Set the gate, which serves every model for reading, see `pipeline.quality.limits`."""
     folder = registry.weights_folder()
     description = _read(folder)
-    films = [film for film in films_of(data, "validation") if film.label]
-    choosing = choosing_half(films, pictures)
-    inside, outside = [], []
+    images = [image for image in films_of(data, "validation") if image.label]
+    choosing = choosing_half(images, pictures)
+    inside: list[LungStatistics] = []
+    outside: list[LungStatistics] = []
     for model in registry.classifiers():
         predictor = Predictor(model)
-        inside += find_statistics((read_film(film) for film in films), predictor)
+        inside += find_statistics((read_film(image) for image in images), predictor)
         outside += find_statistics((picture.pixels for picture in choosing), predictor)
     description["gate"] = set_gate(inside, outside)
     _write(folder, description)
@@ -143,12 +146,14 @@ def fit_detector(data: Path, pictures: Path) -> None:
 
 def _scales(name: str, data: Path) -> dict[str, float]:
     """Where each method's colour scale ends: at the 90th percentile of its maps' maxima over COVID
-    films of the validation part that the model calls COVID."""
+    images of the validation part that the model calls COVID."""
     predictor = Predictor(name)
-    peaks = {method: [] for method in methods_for(predictor.architecture.pooled)}
-    covid = [film for film in films_of(data, "validation") if film.label == "COVID"]
-    for film in tqdm(covid, desc=f"{name}: maps"):
-        answer = predictor(read_film(film))
+    peaks: dict[str, list[float]] = {
+        method: [] for method in methods_for(predictor.architecture.pooled)
+    }
+    covid = [image for image in films_of(data, "validation") if image.label == "COVID"]
+    for image in tqdm(covid, desc=f"{name}: maps"):
+        answer = predictor(read_film(image))
         if answer.probabilities[predictor.covid] >= predictor.entry.threshold:
             for method, values in peaks.items():
                 values.append(float(raw_map(method, answer).max()))
@@ -156,7 +161,7 @@ def _scales(name: str, data: Path) -> dict[str, float]:
 
 
 def choose_cam(data: Path, models: list[str] | None = None) -> None:
-    """Make the method that wins on validation films each model's default, see `rank_methods`."""
+    """Make the method that wins on validation images each model's default, see `rank_methods`."""
     folder = registry.weights_folder()
     for model in models or registry.classifiers():
         ranked = rank_methods(judge_heatmaps(data, model, "validation"))
@@ -166,13 +171,13 @@ def choose_cam(data: Path, models: list[str] | None = None) -> None:
         _write(folder, description)
 
 
-def _read(folder: Path) -> dict:
+def _read(folder: Path) -> dict[str, Any]:
     if (folder / "registry.json").is_file():
         return copy.deepcopy(registry.read_registry(folder))
     return {"equalise_first": True, "gate": open_gate(), "models": {}}
 
 
-def _write(folder: Path, description: dict) -> None:
+def _write(folder: Path, description: dict[str, Any]) -> None:
     (folder / "registry.json").write_text(json.dumps(description, indent=1) + "\n")
 
 

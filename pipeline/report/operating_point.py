@@ -1,6 +1,6 @@
 """How a model did on test films at the threshold that a diagnosis was made with."""
 
-from pipeline.evaluation.estimates import proportion
+from pipeline.evaluation.estimates import plain, proportion
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.release.measurements import scores_on_test_films
 
@@ -28,8 +28,8 @@ def _on_the_grid(confusion: dict | None, threshold: float) -> dict | None:
         if _same(level, threshold):
             tp, fn, fp, tn = (confusion[key][i] for key in ("tp", "fn", "fp", "tn"))
             return {
-                "sensitivity": proportion(tp, tp + fn),
-                "specificity": proportion(tn, tn + fp),
+                "sensitivity": plain(proportion(tp, tp + fn)),
+                "specificity": plain(proportion(tn, tn + fp)),
                 "name": None,
             }
     return None

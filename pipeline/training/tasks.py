@@ -150,7 +150,7 @@ class ClassificationTask:
         kinds = np.array([row.stratum for row in rows])
         database = np.array([bool(row.label) for row in rows])
         siim = np.isin(kinds, ["siim typical", "siim negative"])
-        aucs = [auc_with_interval(truth[of], scores[of])["value"] for of in (database, siim)]
+        aucs = [auc_with_interval(truth[of], scores[of]).value for of in (database, siim)]
         called = {
             str(kind): round(float((scores[kinds == kind] >= 0.5).mean()), 4)
             for kind in np.unique(kinds)

@@ -64,6 +64,7 @@ def test_first_sight(page):
     assert "Drop a radiograph above" in page.info[0].value
 
 
+@pytest.mark.slow
 def test_a_synthetic_film_is_read(page):
     text = shown(choose(page, "clear"))
     assert "Synthetic image" in text
@@ -72,6 +73,7 @@ def test_a_synthetic_film_is_read(page):
     assert "Not for diagnostic use" in text
 
 
+@pytest.mark.slow
 def test_an_inverted_film_gets_no_score_and_can_be_inverted(page):
     text = shown(choose(page, "inverted"))
     assert "The image is inverted" in text
@@ -97,6 +99,7 @@ def test_sliders_do_not_ask_the_model_again(page, monkeypatch):
     assert len(viewer(page)["panes"]) == 3
 
 
+@pytest.mark.slow
 def test_probability_follows_the_prevalence(page):
     choose(page, "opacities")
 
@@ -108,6 +111,7 @@ def test_probability_follows_the_prevalence(page):
     assert said() > 2 * rare
 
 
+@pytest.mark.slow
 def test_two_models_say_what_their_agreement_was_worth(page, monkeypatch):
     choose(page, "clear")
     page.button(key="ask_xception").click().run()
@@ -267,6 +271,7 @@ def test_damaged_weights_are_refused(tmp_path):
         registry.entry("unet", tmp_path).checked_file()
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_named_on_the_page_and_restoring_them_is_enough(
     page, monkeypatch, tmp_path
 ):
@@ -299,6 +304,7 @@ def test_a_page_that_is_drawn_does_not_reset_keras(page):
     assert gc.get_freeze_count() > 100_000
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_said_and_the_film_can_be_tried_again(page, monkeypatch):
     full = queue.Service(queue.Models(queue._load), queue.InferenceQueue(capacity=0))
     with monkeypatch.context() as patched:
@@ -356,6 +362,7 @@ def test_the_data_page_without_statistics(page, monkeypatch):
     assert "python -m pipeline explore" in page.info[0].value
 
 
+@pytest.mark.slow
 def test_the_data_page_shows_films_where_they_are(page, monkeypatch, tmp_path, films):
     monkeypatch.setenv("PULMOSCOPE_DATA", str(tmp_path))
     page.switch_page("../pages/data.py").run()  # an empty folder
@@ -367,6 +374,7 @@ def test_the_data_page_shows_films_where_they_are(page, monkeypatch, tmp_path, f
     assert name == "COVID-0" and picture.shape == (256, 512, 3)
 
 
+@pytest.mark.slow
 def test_what_is_painted_beside_the_lungs_hardly_moves_a_masked_model(page):
     page.switch_page("../pages/bias.py").run()
     assert not page.exception, page.exception

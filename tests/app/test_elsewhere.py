@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.data.database import Film
 from pipeline.evaluation.elsewhere import Answered, judge_elsewhere, judge_triage
-from pipeline.evaluation.estimates import classification_scores
+from pipeline.evaluation.estimates import classification_scores, plain
 from pipeline.models.triage import TriageLimits
 
 ROWS = (
@@ -29,10 +29,11 @@ def scores() -> dict:
     findings = [(finding, str(i)) for i, (_, _, finding, _) in enumerate(ROWS)]
     answered = Answered(films, findings, score, np.zeros(len(ROWS), bool))
     whole = classification_scores(np.array([True, True, False]), score[:3], 0.5)
-    return whole | {
+    scored = whole | {
         "elsewhere": judge_elsewhere(answered, 0.5),
         "triage": judge_triage(answered, TriageLimits(0.2, 0.6, 0.05, 0.95, 100)),
     }
+    return plain(scored)
 
 
 def show(scores: dict, language: str) -> None:

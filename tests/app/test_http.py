@@ -41,6 +41,7 @@ def client(service) -> TestClient:
     return TestClient(interface.api)
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_command_lines(client, clear_png, predictor):
     answer = client.post("/diagnose", content=clear_png)
     assert answer.status_code == 200
@@ -336,6 +337,7 @@ def test_nor_does_a_token_of_another_key_or_none(client, clear_png, provider):
     assert answer.json()["reasons"] == ["token_needed"]
 
 
+@pytest.mark.slow
 def test_films_of_other_programs_share_passes(client, predictor, service):
     """Four films at once get the answers that each gets alone."""
     drawn = np.random.default_rng(7).integers(0, 255, (4, 96, 96), np.uint8)

@@ -73,6 +73,7 @@ def start(tmp_path, **variables: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_promises_hold_before_the_first_page_and_without_a_configuration(tmp_path):
     done = start(tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]

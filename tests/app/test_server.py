@@ -39,6 +39,7 @@ def films_inside(metrics: str) -> int:
     return int(sum(map(float, found)))
 
 
+@pytest.mark.slow
 def test_it_is_watched_and_ends_in_order_with_a_film_in_the_graph(watched, films, clear_png):
     address, process, metrics, log = watched
     wait_until_ready(address)

@@ -13,6 +13,7 @@ from pipeline.cli import diagnose as command
 from pipeline.cli.main import main
 from pipeline.data.database import read_database
 from pipeline.data.split import read_split
+from pipeline.evaluation.estimates import plain
 from pipeline.evaluation.evaluate import evaluate
 from tests.drawn import make_database
 from tests.fuzz.hostile.seeds import dataset, written
@@ -45,6 +46,7 @@ def run_json(capsys, *arguments) -> tuple[int, list[dict]]:
     return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.slow
 def test_one_json_object_per_file_and_bad_files_stop_nothing(folder, capsys):
     paths = [
         folder / "text.png",
@@ -70,6 +72,7 @@ def test_one_json_object_per_file_and_bad_files_stop_nothing(folder, capsys):
     assert good["sha256"] == hashlib.sha256((folder / "clear.png").read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_exit_status_and_threshold(folder, capsys):
     status, (record,) = run_json(capsys, folder / "clear.png", "--threshold", "0")
     assert (status, record["positive"], record["threshold"]) == (0, True, 0)
@@ -82,6 +85,7 @@ def test_exit_status_and_threshold(folder, capsys):
     assert main(["diagnose", film, "--out", film]) == 2  # a file, where a folder must be made
 
 
+@pytest.mark.slow
 def test_text_says_it_in_words(folder, capsys):
     main(["diagnose", str(folder / "clear.png"), str(folder / "inverted.png")])
     good, refused = capsys.readouterr().out.splitlines()
@@ -90,6 +94,7 @@ def test_text_says_it_in_words(folder, capsys):
     assert "no score. The image is inverted" in refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cam", ["gradcam", "layercam"])
 def test_pictures(folder, films, capsys, cam):
     out = folder / "out"
@@ -198,7 +203,7 @@ def test_unknown_weights_are_a_sentence(folder, capsys, monkeypatch):
 
 
 def test_evaluate_writes_what_it_promises(tmp_path, films):
-    result = evaluate(make_database(tmp_path, films, per_class=4))
+    result = plain(evaluate(make_database(tmp_path, films, per_class=4)))
     assert result["n"] == 16
     for name in ("auc", "accuracy", "sensitivity", "specificity"):
         assert {"value", "low", "high", "n"} <= result[name].keys()
@@ -228,10 +233,10 @@ def test_evaluate_lists_what_it_cannot_read(tmp_path, films):
 def test_real_films_are_read_and_their_lungs_found(data, predictor):
     """A sample of the database: the U-Net agrees with its masks, the gate lets films pass."""
     from pipeline.data.database import read_database
-    from pipeline.evaluation.evaluate import score_films
+    from pipeline.evaluation.evaluate import score_images
 
     sample = [f for f in read_database(data) if f.mask and f.label == "Normal"][::40]
-    scored = list(score_films(sample, predictor, []))
+    scored = list(score_images(sample, predictor, []))
     assert np.mean([s.agreement["dice"] for s in scored]) > 0.95
     assert np.mean([not s.reasons for s in scored]) > 0.9
 

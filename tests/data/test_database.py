@@ -25,22 +25,22 @@ def database(tmp_path_factory, films):
 
 def test_classes_masks_and_sources(database):
     found = read_database(database)
-    assert Counter(film.label for film in found) == dict.fromkeys(CLASSES, 6)
-    assert {film.source for film in found} == {"bimcv"}
-    assert {film.name for film in found if film.mask} == {
+    assert Counter(image.label for image in found) == dict.fromkeys(CLASSES, 6)
+    assert {image.source for image in found} == {"bimcv"}
+    assert {image.name for image in found if image.mask} == {
         f"{c}-{i}" for c in CLASSES for i in (0, 2, 4)
     }
-    assert all(film.mask.stem == film.name for film in found if film.mask)
+    assert all(image.mask.stem == image.name for image in found if image.mask)
     assert found == read_database(database / "COVID-19_Radiography_Dataset")
-    assert [film.stratum for film in found[:1]] == ["COVID"]
+    assert [image.stratum for image in found[:1]] == ["COVID"]
 
 
 def test_siim_comes_only_where_it_is_asked_for(database):
     found = read_database(database, siim=True)
-    assert Counter(film.source for film in found) == {"bimcv": 24, "siim": 16}
-    siim = [film for film in found if film.source == "siim"]
-    assert {film.stratum for film in siim} == {"siim"}
-    assert not any(film.label or film.mask for film in siim)
+    assert Counter(image.source for image in found) == {"bimcv": 24, "siim": 16}
+    siim = [image for image in found if image.source == "siim"]
+    assert {image.stratum for image in siim} == {"siim"}
+    assert not any(image.label or image.mask for image in siim)
 
 
 def test_pairs_without_a_class(tmp_path, films):
@@ -50,12 +50,12 @@ def test_pairs_without_a_class(tmp_path, films):
         folder = root / "lung_segmentation" / "shenzhen" / kind
         folder.mkdir(parents=True)
         cv2.imwrite(str(folder / "CHN_1.png"), pixels)
-    (pair,) = [film for film in read_database(root) if not film.label]
+    (pair,) = [image for image in read_database(root) if not image.label]
     assert (pair.source, pair.stratum, pair.mask.stem) == ("shenzhen", "shenzhen", "CHN_1")
 
 
 def test_images_and_masks_as_arrays(database, films):
-    found = [film for film in read_database(database) if film.mask]
+    found = [image for image in read_database(database) if image.mask]
     images, masks = load_films(found, 64), load_masks(found, 64)
     assert images.shape == masks.shape == (12, 64, 64, 1)
     assert images.dtype == masks.dtype == np.uint8
@@ -66,8 +66,8 @@ def test_images_and_masks_as_arrays(database, films):
 
 
 def test_an_image_of_the_size_asked_for_is_not_touched(database):
-    film = read_database(database)[0]
-    np.testing.assert_array_equal(load_films([film], 128)[0, ..., 0], read_grey(film.path))
+    image = read_database(database)[0]
+    np.testing.assert_array_equal(load_films([image], 128)[0, ..., 0], read_grey(image.path))
 
 
 def test_empty_folder_names_the_layout(tmp_path):

@@ -19,6 +19,7 @@ from pipeline.data.gate_examples import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [lambda: drawn_slices(4), drawn_pictures, lambda: phantoms(2)],
@@ -42,9 +43,9 @@ def test_slices_of_both_planes_differ_by_seed():
 
 @pytest.mark.parametrize("copy", [copy_radiograph, copy_picture])
 def test_copies_are_varied_pictures_of_one_size(copy, films):
-    film = films["clear"][0].astype(np.float32)
+    image = films["clear"][0].astype(np.float32)
     rng = np.random.default_rng(0)
-    copies = [copy(film, rng) for _ in range(12)]
+    copies = [copy(image, rng) for _ in range(12)]
     for changed in copies:
         assert changed.shape == (gate_examples.SIZE, gate_examples.SIZE)
         assert changed.dtype == np.float32
@@ -68,10 +69,11 @@ def test_a_window_shows_air_black(data):
     )
 
 
+@pytest.mark.slow
 def test_parts_of_the_split_are_not_mixed(data):
     names = {}
     for part in ("train", "test"):
         by_source = gate_examples._by_source(data, part)
-        names[part] = {film.name for films in by_source.values() for film in films}
+        names[part] = {image.name for images in by_source.values() for image in images}
     assert names["train"]
     assert not names["train"] & names["test"]

@@ -24,7 +24,7 @@ def dealt(tmp_path, films, monkeypatch):
     """Six images of each class, dealt train, validation, test, none and so on; and their folder."""
     root = make_database(tmp_path / "database", films)
     parts = (*PARTS, "none", "train", "test")
-    names = [film.name for film in read_database(root)]
+    names = [image.name for image in read_database(root)]
     rows = [(n, "bimcv", n.rsplit("-", 1)[0], "", n, parts[int(n[-1])]) for n in names]
     (tmp_path / "weights").mkdir()
     write_split(tmp_path / "weights" / "split.csv", rows)
@@ -37,7 +37,7 @@ def dealt(tmp_path, films, monkeypatch):
     [("train", "04"), ("validation", "1"), ("test", "25"), ("all", "012345")],
 )
 def test_a_part_is_what_the_table_says(dealt, part, numbers):
-    found = [film.name for film in films_of(dealt[0], part)]
+    found = [image.name for image in films_of(dealt[0], part)]
     assert Counter(found) == Counter(f"{c}-{i}" for c in CLASSES for i in numbers)
 
 
@@ -116,12 +116,12 @@ def test_every_line_is_complete_and_every_class_is_known():
 
 @pytest.mark.data
 def test_every_real_image_was_dealt_under_its_own_class(data):
-    films = films_of(data, siim=True)
-    assert len(films) > 15_000
-    for film in films:
-        row = row_of(film)
-        assert row.label == (film.label or ""), film.name
-        assert row.source == film.source, film.name
+    images = films_of(data, siim=True)
+    assert len(images) > 15_000
+    for image in images:
+        row = row_of(image)
+        assert row.label == (image.label or ""), image.name
+        assert row.source == image.source, image.name
 
 
 # -- near-duplicates ----------------------------------------------------------------------------

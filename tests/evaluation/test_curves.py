@@ -38,15 +38,15 @@ def test_operating_points_keep_their_promises(seed):
     truth, score = drawn(seed)
     points = operating_thresholds(truth, score)
     called = {name: at_threshold(truth, score, t) for name, t in points.items()}
-    assert called["screening"]["sensitivity"]["value"] >= 0.95
-    assert called["confirming"]["specificity"]["value"] >= 0.98
+    assert called["screening"]["sensitivity"].value >= 0.95
+    assert called["confirming"]["specificity"].value >= 0.98
     higher = at_threshold(truth, score, np.min(score[score > points["screening"]]) + 1e-9)
     lower = at_threshold(truth, score, np.max(score[score < points["confirming"]]))
-    assert higher["sensitivity"]["value"] <= called["screening"]["sensitivity"]["value"]
-    assert lower["specificity"]["value"] < 0.98
+    assert higher["sensitivity"].value <= called["screening"]["sensitivity"].value
+    assert lower["specificity"].value < 0.98
     fpr, tpr, _ = roc_curve(truth, score)
     balanced = called["balanced"]
-    youden = balanced["sensitivity"]["value"] + balanced["specificity"]["value"] - 1
+    youden = balanced["sensitivity"].value + balanced["specificity"].value - 1
     assert youden == pytest.approx((tpr - fpr).max())
 
 
@@ -174,12 +174,12 @@ def test_threshold_balances_both_goals():
     truth = np.repeat([True, False], (500, 2000))
     score = 1 / (1 + np.exp(-rng.normal(np.where(truth, 2.5, -2.5), 1)))
     scores = at_threshold(truth, score, choose_threshold(truth, score))
-    assert scores["sensitivity"]["value"] > 0.97
-    assert scores["specificity"]["value"] > 0.98
+    assert scores["sensitivity"].value > 0.97
+    assert scores["specificity"].value > 0.98
 
 
-def test_calibration_lowers_the_error_at_the_films_own_prevalence():
-    """Scores that hold at one half, films of which a fifth are ill: Bayes mends them."""
+def test_calibration_lowers_the_error_at_the_images_own_prevalence():
+    """Scores that hold at one half, images of which a fifth are ill: Bayes mends them."""
     rng = np.random.default_rng(2)
     truth = rng.random(20000) < 0.2
     evidence = rng.normal(0, 1, 20000) + 2 * (truth - 0.5)  # log-odds 2 x at one half
@@ -187,7 +187,7 @@ def test_calibration_lowers_the_error_at_the_films_own_prevalence():
     report = calibration_report(truth, score, slope=1 / 1.5, intercept=0)
     assert report["after"]["ece"] < 0.02 < report["before"]["ece"]
     assert report["after"]["brier"] < report["before"]["brier"]
-    assert sum(b["share"]["n"] for b in report["after"]["diagram"]) == 20000
+    assert sum(b["share"].n for b in report["after"]["diagram"]) == 20000
 
 
 @settings(max_examples=50)

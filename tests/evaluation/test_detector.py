@@ -69,17 +69,17 @@ def test_every_source_is_held_out_and_counted(examples):
     assert set(radiographs) == {"bimcv", "siim", "bimcv, copy"}
     for group, row in radiographs.items():
         unseen = np.isin(examples.set, detector.UNSEEN) & (examples.group == group)
-        assert row["passed"]["n"] == unseen.sum()
-        assert row["detector"]["value"] > 0.8
-        assert row["passed"]["value"] <= min(row["detector"]["value"], row["mask"]["value"])
+        assert row["passed"].n == unseen.sum()
+        assert row["detector"].value > 0.8
+        assert row["passed"].value <= min(row["detector"].value, row["mask"].value)
     assert set(others["packages"]) == {"MR"}
     assert set(others["every CT"]) == {"CT: MedNIST ChestCT"} | {
         f"drawn CT: {group}" for group in ("axial", "coronal")
     }
     for rows in others.values():
         for row in rows.values():
-            assert row["detector"]["value"] < 0.2
-            assert row["mask"]["value"] >= 0.5
+            assert row["detector"].value < 0.2
+            assert row["mask"].value >= 0.5
 
 
 def test_the_test_part_is_measured_by_collection_and_model(examples):

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from pipeline.cli.main import main
 from pipeline.data import negatives
 from pipeline.data.database import read_database
-from pipeline.data.drawn_pictures import GROUPS, PER_GROUP, draw_pictures, turned_films
+from pipeline.data.drawn_pictures import GROUPS, PER_GROUP, draw_pictures, turned_images
 from pipeline.data.gate_examples import deal
 from pipeline.data.negatives import Picture, Source, collect, fetch, read_pictures
 from pipeline.evaluation import gate
@@ -50,13 +50,13 @@ def test_drawn_pictures_are_seeded_and_in_range():
         assert one.pixels.max() <= 255
 
 
-def test_turned_films_can_be_turned_back(films):
-    film = films["clear"][0].astype(np.float32)
-    made = {p.expected: p.pixels for p in turned_films(film)}
-    np.testing.assert_array_equal(255 - made["inverted"], film)
-    np.testing.assert_array_equal(np.rot90(made["turned_left"], -1), film)
-    np.testing.assert_array_equal(np.rot90(made["turned_right"]), film)
-    np.testing.assert_array_equal(np.rot90(made["upside_down"], 2), film)
+def test_turned_images_can_be_turned_back(films):
+    image = films["clear"][0].astype(np.float32)
+    made = {p.expected: p.pixels for p in turned_images(image)}
+    np.testing.assert_array_equal(255 - made["inverted"], image)
+    np.testing.assert_array_equal(np.rot90(made["turned_left"], -1), image)
+    np.testing.assert_array_equal(np.rot90(made["turned_right"]), image)
+    np.testing.assert_array_equal(np.rot90(made["upside_down"], 2), image)
 
 
 def test_reading_of_volumes(tmp_path):
@@ -78,9 +78,9 @@ def test_reading_of_volumes(tmp_path):
     with tarfile.open(tmp_path / "v.inv3", "w:gz") as archive:
         for name in ("main.plist", "m.dat"):
             archive.add(tmp_path / name, f"x/{name}")
-    films = list(negatives.project_volume(tmp_path / "v.inv3"))
-    assert len(films) == 12
-    assert films[0].shape == (140, 90), "voxels twice as high as wide"
+    images = list(negatives.project_volume(tmp_path / "v.inv3"))
+    assert len(images) == 12
+    assert images[0].shape == (140, 90), "voxels twice as high as wide"
 
 
 def test_what_cannot_be_had_is_named(tmp_path, monkeypatch):
@@ -113,6 +113,7 @@ def few_pictures(monkeypatch):
     monkeypatch.setattr(gate, "collect", lambda _: ([Picture("CT", "a", grey)], ["deid-data"]))
 
 
+@pytest.mark.slow
 def test_the_command_on_a_tiny_folder(tmp_path, films, few_pictures, monkeypatch):
     root = make_database(tmp_path / "data", films, per_class=2)
     monkeypatch.setattr(gate, "films_of", lambda data, _part: read_database(data))
@@ -129,7 +130,7 @@ def test_the_command_on_a_tiny_folder(tmp_path, films, few_pictures, monkeypatch
     assert "CT" not in result["groups"]["chosen_with"]
 
 
-def test_remembering_asks_once_for_a_film_and_its_turns(films):
+def test_remembering_asks_once_for_an_image_and_its_turns(films):
     asked = Counter()
 
     class Finder:
@@ -140,10 +141,10 @@ def test_remembering_asks_once_for_a_film_and_its_turns(films):
             return films, films
 
     remembering = gate._Remembering(Finder())
-    film = cv2.resize(films["clear"][0], (64, 64)).astype(np.float32)
+    image = cv2.resize(films["clear"][0], (64, 64)).astype(np.float32)
     for _ in range(3):
         for turns in range(4):
-            remembering.look(np.rot90(film, turns)[None].copy())
+            remembering.look(np.rot90(image, turns)[None].copy())
     assert asked["films"] == 4
 
 
@@ -160,6 +161,7 @@ def test_a_table_of_another_gate_is_not_shown(tmp_path):
     assert measurements.measured_gate(tmp_path) is None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_has_a_row_for_every_kind_of_picture():
     page = AppTest.from_file("../../app/main.py", default_timeout=60)

@@ -23,6 +23,7 @@ def test_three_answers():
     assert {never.answer(score) for score in (0.0, 1.0)} == {"uncertain"}
 
 
+@pytest.mark.slow
 def test_limits_keep_the_rate_as_often_as_they_promise():
     """Over 200 calibrations, what they promise fails on fresh images in 5 % of them at most."""
     rng = np.random.default_rng(0)
@@ -31,8 +32,8 @@ def test_limits_keep_the_rate_as_often_as_they_promise():
     for _ in range(200):
         limits = choose_limits(*drawn(rng, 800, 3.5), threshold=0.5)
         report = triage_report(truth, score, limits)
-        failed += bool(report["wrong"]["n"] and report["wrong"]["value"] > 0.05)
-        answered.append(1 - report["uncertain"]["value"])
+        failed += bool(report["wrong"].n and report["wrong"].value > 0.05)
+        answered.append(1 - report["uncertain"].value)
     assert failed <= 0.05 * 200
     assert np.mean(answered) > 0.5, "limits that answer nothing would keep every promise"
 
@@ -40,7 +41,7 @@ def test_limits_keep_the_rate_as_often_as_they_promise():
 def test_surer_scores_are_answered_more_often():
     rng = np.random.default_rng(1)
     vague, sure = (
-        triage_report(t, s, choose_limits(t, s, cells, 0.5))["uncertain"]["value"]
+        triage_report(t, s, choose_limits(t, s, cells, 0.5))["uncertain"].value
         for t, s, cells in (drawn(rng, 2000, 2.5), drawn(rng, 2000, 9))
     )
     assert sure < 0.05 < vague
@@ -80,10 +81,10 @@ def test_report_counts():
     truth = np.array([1, 1, 0, 0, 1, 0], bool)
     score = np.array([0.9, 0.2, 0.1, 0.8, 0.5, 0.0])
     report = triage_report(truth, score, limits)
-    shares = {name: report[name]["value"] for name in ("likely", "unlikely", "uncertain")}
+    shares = {name: report[name].value for name in ("likely", "unlikely", "uncertain")}
     assert shares == pytest.approx({"likely": 1 / 3, "unlikely": 1 / 2, "uncertain": 1 / 6})
-    assert (report["wrong"]["value"], report["wrong"]["n"]) == (2 / 5, 5)
-    assert report["wrong_likely"]["value"] == 1 / 2
-    assert report["wrong_unlikely"]["value"] == pytest.approx(1 / 3)
+    assert (report["wrong"].value, report["wrong"].n) == (2 / 5, 5)
+    assert report["wrong_likely"].value == 1 / 2
+    assert report["wrong_unlikely"].value == pytest.approx(1 / 3)
     assert report["kept"] is False
     assert triage_report(truth[4:5], score[4:5], limits)["kept"] is None

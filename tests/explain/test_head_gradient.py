@@ -43,6 +43,7 @@ def some_features(name: str) -> tuple[list[keras.layers.Layer], np.ndarray]:
     return head, features
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "covid"), [*((name, 0) for name in ARCHITECTURES), ("xception", 1), ("cnn1", 2)]
 )

@@ -92,6 +92,7 @@ def test_unknown_layer(predictor, films):
         output_of(predictor, films["clear"][0].astype(np.float32), "nowhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
 def test_slide(stages, form, start):
     slide = views.stages_slide(list(stages.values()), dict.fromkeys(NAMES, "x"), "note", form)

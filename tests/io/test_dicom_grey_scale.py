@@ -216,6 +216,7 @@ def test_as_pydicom_shows_it(name):
     np.testing.assert_allclose(shown, by_pydicom(data).clip(0, 255), atol=1.5)
 
 
+@pytest.mark.slow
 @needs_dcmtk
 @pytest.mark.parametrize("name", [name for name in FILES if name not in NOT_DCMTK])
 def test_as_dcmtk_shows_it(name, tmp_path):

@@ -45,6 +45,7 @@ def outcome(worker: Worker, data: bytes) -> str:
     return one
 
 
+@pytest.mark.slow
 def test_damaged_films_are_read_or_refused():
     tally = run(280, seed=7, seconds=SECONDS)
     assert tally.failures == []
@@ -179,6 +180,7 @@ PICTURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_hostile_pictures(worker, name):
     build, expected = PICTURES[name]

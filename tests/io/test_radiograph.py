@@ -48,6 +48,7 @@ def refusal(data: bytes) -> str:
 # -- pictures ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
 def test_lossless_grey(film, kind):
     data = saved(Image.fromarray(film), kind)

@@ -59,6 +59,7 @@ def test_layer_contract(tmp_path):
     image = keras.Input((None, None, 1))
     model = keras.Model(image, PortableResize(64, name="resize")(image))
     assert model.output.shape == (None, 64, 64, 1)
+    assert PortableResize(64).compute_output_shape((2, 30, 50, 1)) == (2, 64, 64, 1)
     assert model.count_params() == 0
     config = PortableResize(64, name="resize").get_config()
     assert PortableResize.from_config(config).get_config() == config

@@ -46,10 +46,11 @@ def test_every_layer_is_named_for_its_block():
     assert not [n for n in names if n.rstrip("0123456789_") in ("conv2d", "dense_", "add")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(64, 64), (300, 299), (97, 513)])
 def test_graph_takes_any_size(graph, shape):
-    film = np.random.default_rng(0).uniform(0, 255, (2, *shape, 1)).astype(np.float32)
-    outputs = graph(film)
+    image = np.random.default_rng(0).uniform(0, 255, (2, *shape, 1)).astype(np.float32)
+    outputs = graph(image)
     assert tuple(outputs) == OUTPUTS
     for name in OUTPUTS[:4]:
         assert outputs[name].shape == (2, 256, 256, 1), name
@@ -61,28 +62,29 @@ def test_graph_takes_any_size(graph, shape):
 
 
 def test_mask_does_not_depend_on_exposure(graph, films):
-    film = films["clear"][0].astype(np.float32)[None, ::2, ::2, None]
-    halved = np.floor(film / 2) + 64
-    levels = np.unique(np.floor(film / 2)).size
-    twice = graph(np.floor(film / 2) * 2)["mask_probability"]
+    image = films["clear"][0].astype(np.float32)[None, ::2, ::2, None]
+    halved = np.floor(image / 2) + 64
+    levels = np.unique(np.floor(image / 2)).size
+    twice = graph(np.floor(image / 2) * 2)["mask_probability"]
     assert levels > 50
     np.testing.assert_allclose(graph(halved)["mask_probability"], twice, atol=0.02)
 
 
 def test_graph_never_augments(graph, films):
-    film = films["clear"][0].astype(np.float32)[None, ..., None]
-    first, second = (np.asarray(graph(film)["features"]) for _ in range(2))
+    image = films["clear"][0].astype(np.float32)[None, ..., None]
+    first, second = (np.asarray(graph(image)["features"]) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_augmentation_is_active_in_training_only():
     light = build_light_cnn()
     rotated = keras.Model(light.input, light.get_layer("augment_rotation").output)
-    film = np.random.default_rng(0).random((4, 64, 64, 1), np.float32)
-    np.testing.assert_array_equal(rotated(film, training=False), film)
-    assert np.abs(rotated(film, training=True) - film).max() > 0.1
+    image = np.random.default_rng(0).random((4, 64, 64, 1), np.float32)
+    np.testing.assert_array_equal(rotated(image, training=False), image)
+    assert np.abs(rotated(image, training=True) - image).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_classifiers_are_as_specified(name):
     architecture = ARCHITECTURES[name]
@@ -92,6 +94,7 @@ def test_classifiers_are_as_specified(name):
     assert model(np.zeros((1, size, size, 1), np.float32)).shape[0] == 1
 
 
+@pytest.mark.slow
 def test_xception_trunk_ends_at_block_5():
     xception = ARCHITECTURES["xception"].build()
     trunk = keras.Model(xception.input, xception.get_layer("head_conv1").input)
@@ -102,18 +105,19 @@ def test_xception_trunk_ends_at_block_5():
     assert [w.shape for w in trunk.weights] == [w.shape for w in cut.weights]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_stride_and_offset_say_where_a_feature_looks(name):
-    """Where the answer of a blank film changes when one pixel is lit, and where it is said to."""
+    """Where the answer of a blank image changes when one pixel is lit, and where it is said to."""
     architecture = ARCHITECTURES[name]
     keras.utils.set_random_seed(0)
     model = architecture.build()
     trunk = keras.Model(model.input, model.get_layer(architecture.last_features).output)
     size, top = architecture.input_size, 1.0 if architecture.masked else 255.0
-    films = np.full((2, size, size, 1), 0.3 * top, np.float32)
+    images = np.full((2, size, size, 1), 0.3 * top, np.float32)
     row, column = int(0.4 * size), int(0.6 * size)
-    films[1, row - 1 : row + 2, column - 1 : column + 2] = top
-    blank, lit = np.asarray(trunk(films, training=False))
+    images[1, row - 1 : row + 2, column - 1 : column + 2] = top
+    blank, lit = np.asarray(trunk(images, training=False))
     change = np.square(lit - blank).sum(-1)
     cells = np.arange(len(change))
     for weights, pixel in ((change.sum(1), row), (change.sum(0), column)):

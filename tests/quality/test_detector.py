@@ -111,11 +111,11 @@ def test_the_hash_of_the_gate_covers_the_detector(tmp_path):
 
 
 def test_a_gate_without_a_detector_judges_the_mask_alone(contexts, detector):
-    film = np.random.default_rng(0).uniform(0, 255, (64, 64)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(0, 255, (64, 64)).astype(np.float32)
     lungs = np.zeros((64, 64), np.float32)
     lungs[20:50, 10:25] = lungs[20:50, 40:55] = 1
     far = contexts[0][0] + 30
-    radiograph, gate = Radiograph(film, "0", "png"), open_gate()
+    radiograph, gate = Radiograph(image, "0", "png"), open_gate()
     assert judge(radiograph, lungs, gate, far).may_score
     limits = {"resemblance": [0.0, 1e12], "strangeness": [0.0, 2.0]}
     gate |= {"detector": detector, "limits": gate["limits"] | limits}

@@ -16,7 +16,7 @@ from sklearn.datasets import load_sample_images
 
 from pipeline.data.artefacts import paint
 from pipeline.data.drawn_ct import draw_slices
-from pipeline.data.drawn_pictures import cut_films
+from pipeline.data.drawn_pictures import cut_images
 from pipeline.data.phantom import EXAMPLES, Phantom, draw_film, variations
 from pipeline.evaluation.estimates import mask_agreement
 from pipeline.inference.diagnose import diagnose
@@ -42,8 +42,8 @@ from pipeline.text.messages import SENTENCES
 from tests.conftest import radiograph_of
 
 
-def codes(film: np.ndarray, predictor, **changes) -> list[str]:
-    diagnosis = diagnose(replace(radiograph_of(film), **changes), predictor)
+def codes(image: np.ndarray, predictor, **changes) -> list[str]:
+    diagnosis = diagnose(replace(radiograph_of(image), **changes), predictor)
     for reason in diagnosis.verdict.reasons:
         assert reason.sentence().endswith(".")
     return [reason.code for reason in diagnosis.verdict.reasons]
@@ -66,20 +66,20 @@ def test_statistics_of_a_drawn_mask():
     assert statistics.shape[-1].mean() == pytest.approx(40 / 60, abs=0.01)
 
 
-def test_half_a_film_has_wide_lungs_that_run_into_its_border(films):
-    film, lungs = (np.float32(a) for a in films["clear"])
-    whole = lung_statistics(film, lungs / 255)
-    middle = len(film) // 2
-    upper = lung_statistics(film[:middle], cv2.resize(lungs[:middle], (256, 256)) / 255)
+def test_half_an_image_has_wide_lungs_that_run_into_its_border(films):
+    image, lungs = (np.float32(a) for a in films["clear"])
+    whole = lung_statistics(image, lungs / 255)
+    middle = len(image) // 2
+    upper = lung_statistics(image[:middle], cv2.resize(lungs[:middle], (256, 256)) / 255)
     assert whole.cut == 0
     assert upper.cut > 0.4
     assert upper.proportion < 0.8 * whole.proportion
 
 
 def test_the_size_of_the_mask_changes_little(films):
-    film, lungs = (np.float32(a) for a in films["clear"])
+    image, lungs = (np.float32(a) for a in films["clear"])
     small = cv2.resize(lungs, (256, 128), interpolation=cv2.INTER_AREA) / 255
-    one, other = lung_statistics(film, lungs / 255), lung_statistics(film, small)
+    one, other = lung_statistics(image, lungs / 255), lung_statistics(image, small)
     assert other.proportion == pytest.approx(one.proportion, rel=0.03)
     assert likeness(one.shape, other.shape) > 0.98
 
@@ -97,24 +97,25 @@ def test_a_shape_is_kept_in_digits_and_is_most_like_itself(shape):
 def many_statistics(count: int, seed: int = 0) -> list:
     found = []
     for phantom in variations(count, seed):
-        film, lungs = draw_film(phantom, 128)
+        image, lungs = draw_film(phantom, 128)
         sure = cv2.GaussianBlur(lungs, (0, 0), 1.5).astype(np.float32) / 255
-        found.append(lung_statistics(film.astype(np.float32), sure))
+        found.append(lung_statistics(image.astype(np.float32), sure))
     return found
 
 
 @pytest.fixture(scope="module")
 def drawn_gate():
-    """A gate that is set from drawn films and from the same with their lungs upside down."""
-    films = many_statistics(40)
-    return films, set_gate(films, [replace(s, shape=s.shape[::-1]) for s in films])
+    """A gate that is set from drawn images and from the same with their lungs upside down."""
+    images = many_statistics(40)
+    return images, set_gate(images, [replace(s, shape=s.shape[::-1]) for s in images])
 
 
-def test_a_gate_lets_its_own_films_pass_and_no_other(drawn_gate):
-    films, gate = drawn_gate
+@pytest.mark.slow
+def test_a_gate_lets_its_own_images_pass_and_no_other(drawn_gate):
+    images, gate = drawn_gate
     assert json.loads(json.dumps(gate)) == gate
-    assert np.mean([passes(measure(s, gate), gate) for s in films]) > 0.9
-    assert not any(passes(measure(replace(s, shape=s.shape[::-1]), gate), gate) for s in films), (
+    assert np.mean([passes(measure(s, gate), gate) for s in images]) > 0.9
+    assert not any(passes(measure(replace(s, shape=s.shape[::-1]), gate), gate) for s in images), (
         "upside down"
     )
     nothing = lung_statistics(np.zeros((64, 64), np.float32), np.zeros((64, 64), np.float32))
@@ -137,11 +138,11 @@ def test_an_open_gate_lets_everything_pass():
 def test_a_value_never_looks_like_the_limit_that_it_passed():
     probability = np.zeros((100, 100), np.float32)
     probability[10:47, 10:20] = 1
-    film = np.random.default_rng(0).uniform(0, 255, probability.shape).astype(np.float32)
+    image = np.random.default_rng(0).uniform(0, 255, probability.shape).astype(np.float32)
     gate = open_gate()
     for low, said in ((0.041, ("3.7%", "4.1%")), (0.08, ("4%", "8%"))):
         gate["limits"]["area"] = [low, 0.5]
-        (reason,) = judge(Radiograph(film, "0", "png"), probability, gate).reasons
+        (reason,) = judge(Radiograph(image, "0", "png"), probability, gate).reasons
         assert (reason.values["value"], reason.values["low"]) == said
 
 
@@ -159,45 +160,48 @@ def test_mask_at_the_border_and_empty_mask():
     assert lung_statistics(probability, probability).border > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in EXAMPLES if n != "inverted"])
-def test_synthetic_films_pass(films, predictor, name):
-    film, lungs = films[name]
-    diagnosis = diagnose(radiograph_of(film), predictor)
+def test_synthetic_images_pass(films, predictor, name):
+    image, lungs = films[name]
+    diagnosis = diagnose(radiograph_of(image), predictor)
     assert diagnosis.verdict.may_score, diagnosis.verdict
     assert mask_agreement(diagnosis.lung_mask() > 0, lungs > 0)["dice"] >= 0.9
 
 
+@pytest.mark.slow
 def test_the_unet_finds_the_lungs_of_many_phantoms(predictor):
     dice = []
     for phantom in variations(8, seed=5):
-        film, lungs = draw_film(phantom, 320)
-        answer = predictor(film.astype(np.float32))
+        image, lungs = draw_film(phantom, 320)
+        answer = predictor(image.astype(np.float32))
         mask = cv2.resize(answer.mask_probability, lungs.shape[::-1]) > 0.5
         dice.append(mask_agreement(mask, lungs > 0)["dice"])
     assert np.mean(dice) >= 0.93
     assert min(dice) >= 0.88
 
 
-def test_inverted_and_turned_films_are_named(films, predictor):
-    film = films["clear"][0]
+@pytest.mark.slow
+def test_inverted_and_turned_images_are_named(films, predictor):
+    image = films["clear"][0]
     assert codes(films["inverted"][0], predictor) == ["inverted"]
-    assert codes(np.rot90(film), predictor) == ["turned_left"]
-    assert codes(np.rot90(film, -1), predictor) == ["turned_right"]
-    assert codes(np.rot90(film, 2), predictor) == ["upside_down"]
+    assert codes(np.rot90(image), predictor) == ["turned_left"]
+    assert codes(np.rot90(image, -1), predictor) == ["turned_right"]
+    assert codes(np.rot90(image, 2), predictor) == ["upside_down"]
 
 
-def test_a_film_cut_to_one_lung_gets_no_score(films, predictor):
+def test_an_image_cut_to_one_lung_gets_no_score(films, predictor):
     """Upper and lower halves get none mostly, not always: ``weights/gate.json`` counts them."""
-    for cut in cut_films(films["clear"][0].astype(np.float32)):
+    for cut in cut_images(films["clear"][0].astype(np.float32)):
         if cut.kind == "one lung":
             assert codes(cut.pixels, predictor)
 
 
 def test_what_the_file_says_counts(films, predictor):
-    film = films["clear"][0]
-    assert codes(film, predictor, projection="LL") == ["not_frontal"]
-    assert codes(film, predictor, body_part="HAND") == ["not_chest"]
-    assert codes(film, predictor, projection="PA", body_part="CHEST") == []
+    image = films["clear"][0]
+    assert codes(image, predictor, projection="LL") == ["not_frontal"]
+    assert codes(image, predictor, body_part="HAND") == ["not_chest"]
+    assert codes(image, predictor, projection="PA", body_part="CHEST") == []
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +212,7 @@ def detector(predictor):
     return predictor.gate["detector"]
 
 
+@pytest.mark.slow
 def test_slices_of_a_chest_get_no_score(predictor, detector):
     """Of a seed that nothing was fitted with; without the detector one in five passes."""
     slices = draw_slices(15, seed=101)
@@ -217,12 +222,12 @@ def test_slices_of_a_chest_get_no_score(predictor, detector):
 
 
 def test_what_lies_on_the_patient_and_mirroring_do_not_matter(films, predictor):
-    film = films["clear"][0].astype(np.float32)
-    portable = paint(film, "text", 0.05, 0.2, 0.05, "PORTABLE 14:05")
+    image = films["clear"][0].astype(np.float32)
+    portable = paint(image, "text", 0.05, 0.2, 0.05, "PORTABLE 14:05")
     for row, column in ((0.5, 0.45), (0.7, 0.3)):
         portable = paint(portable, "tube", row, column, 0.06)
         portable = paint(portable, "electrode", row, 1 - column, 0.05)
-    for changed in (film[:, ::-1], portable):
+    for changed in (image[:, ::-1], portable):
         diagnosis = diagnose(radiograph_of(np.ascontiguousarray(changed)), predictor)
         assert diagnosis.verdict.may_score, diagnosis.verdict
 
@@ -272,8 +277,9 @@ def test_colour_photographs_are_refused(name):
         read_radiograph(buffer.getvalue())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", not_chests())
-def test_what_is_no_chest_film_gets_no_score(predictor, name):
+def test_what_is_no_chest_image_gets_no_score(predictor, name):
     assert codes(not_chests()[name].astype(np.float32), predictor)
 
 

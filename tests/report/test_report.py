@@ -163,6 +163,7 @@ def test_a_withheld_score_is_not_printed(diagnosis):
     assert len(PdfReader(io.BytesIO(pdf)).pages[0].images) == 2  # no heatmap either
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_the_longest_case_stays_on_one_page(diagnosis, language):
     values = {"value": "93%", "low": "4%", "high": "49%"}
@@ -190,6 +191,7 @@ def test_identity_is_what_was_typed(diagnosis):
         case_pdf([diagnosis], str, "en", when=WHEN, identity="x" * 121)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", ["山田 太郎 Yamada", "홍길동", "สมชาย", "محمد", "שרה"])
 def test_letters_that_cannot_be_printed_are_said(diagnosis, typed):
     text = page_text(case_pdf([diagnosis], str, "en", when=WHEN, identity=typed))
@@ -272,6 +274,7 @@ def test_repairs_and_remarks_are_named(diagnosis):
     assert record["notes"] == ["The file has 2 pages: only the first was read."]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cases.EXAMPLES)
 def test_an_example_has_no_repairs(name):
     film = cases.example(name).radiograph

@@ -68,6 +68,7 @@ def rows(work) -> tuple[Row, ...]:
     return work.rows
 
 
+@pytest.mark.slow
 def test_every_file_has_its_row_and_bad_ones_stop_nothing(rows):
     assert [(row.source.name, row.record["status"], row.record["reasons"]) for row in rows] == [
         ("clear.png", "ok", []),
@@ -127,6 +128,7 @@ def page(monkeypatch) -> AppTest:
     return page.switch_page("../pages/worklist.py")
 
 
+@pytest.mark.slow
 def test_the_empty_page_teaches(page):
     page.run()
     assert not page.exception
@@ -135,6 +137,7 @@ def test_the_empty_page_teaches(page):
     assert "Not for diagnostic use" in page.warning[0].value
 
 
+@pytest.mark.slow
 def test_the_page_shows_every_row_in_words(page, work):
     page.session_state["worklist"] = work
     page.session_state["language"] = "fr"
@@ -153,6 +156,7 @@ def test_the_page_shows_every_row_in_words(page, work):
     assert not page.dataframe
 
 
+@pytest.mark.slow
 def test_synthetic_films_are_one_click_away(page):
     page.run()
     (button,) = [b for b in page.button if b.label == "Try it with synthetic images"]
@@ -167,6 +171,7 @@ def test_synthetic_films_are_one_click_away(page):
     assert "Cancelled after" in page.info[0].value
 
 
+@pytest.mark.slow
 def test_the_page_says_when_the_model_does_not_load(page):
     broken = Future()
     broken.set_exception(RuntimeError("no weights"))
@@ -250,6 +255,7 @@ def test_a_list_that_nobody_holds_stops(predictor):
     assert read == []
 
 
+@pytest.mark.slow
 def test_python_does_not_end_within_a_film():
     program = """
 import time
@@ -372,6 +378,7 @@ def test_a_name_that_is_a_formula_is_text(name):
     assert in_book.value.startswith("'")
 
 
+@pytest.mark.slow
 @given(name=st.text(st.characters(codec=None, exclude_categories=()), max_size=30))
 @settings(deadline=None)
 def test_any_name_makes_a_table(name):

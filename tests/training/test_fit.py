@@ -51,6 +51,7 @@ def state_of(module) -> dict[str, np.ndarray]:
 # -- what is kept -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_best_epoch_at_the_last_size_is_kept(tmp_path):
     model = tiny_model()
     trainer = tiny_trainer(model, stages=((7, 1), (9, 4)))

@@ -119,6 +119,7 @@ def shown_by(graph, task, part) -> list[bytes]:
     return [next(shown[image.shape]).tobytes() for image in images]
 
 
+@pytest.mark.slow
 def test_classifiers_are_validated_on_what_the_graph_shows(tiny, graph):
     task, seen = ClassificationTask(LIGHT, tiny), []
 
@@ -130,6 +131,7 @@ def test_classifiers_are_validated_on_what_the_graph_shows(tiny, graph):
     assert seen == shown_by(graph, task, "validation")
 
 
+@pytest.mark.slow
 def test_classifiers_are_trained_on_what_the_graph_shows(tiny, graph, monkeypatch):
     task, vary = ClassificationTask(LIGHT, tiny), augment.vary
     monkeypatch.setattr(tasks, "vary", lambda image, mask, rng: vary(image, mask, Still()))
@@ -165,6 +167,7 @@ def test_prepared_images_are_equalised_as_hist_norm_does():
         np.testing.assert_array_equal(ready.shown(i), expected[i])
 
 
+@pytest.mark.slow
 def test_images_are_prepared_at_their_own_size_in_order_and_once(tiny, tmp_path, monkeypatch):
     films = ClassificationTask(LIGHT, tiny).films
     mixed = [films[0], films[-1], films[1], films[2]]  # 128, 256, 128, 128 pixels
@@ -178,6 +181,7 @@ def test_images_are_prepared_at_their_own_size_in_order_and_once(tiny, tmp_path,
     np.testing.assert_array_equal(prepare(mixed, "light", tmp_path).images, together.images)
 
 
+@pytest.mark.slow
 def test_another_image_of_the_same_name_is_prepared_anew(tmp_path, films):
     found = []
     for picture in ("clear", "rotated"):
@@ -195,6 +199,7 @@ def targets_of(task) -> dict[str, np.ndarray]:
     return dict(zip(names(task, "train"), task.batches(64).targets, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model, classes, covid, normal, opacity",
     [
@@ -228,6 +233,7 @@ def test_targets(tiny, model, classes, covid, normal, opacity):
     np.testing.assert_allclose(found["Viral Pneumonia-0"], viral, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_teachers_speak_for_images_without_a_label_and_have_their_share_of_the_others(
     tiny, tmp_path, monkeypatch
 ):
@@ -252,6 +258,7 @@ def test_teachers_speak_for_images_without_a_label_and_have_their_share_of_the_o
     assert asked == ["light", "cnn1"], "once, not once an epoch or once a run"
 
 
+@pytest.mark.slow
 def test_a_teacher_may_be_a_file_of_xceptions_weights(tiny, tmp_path, monkeypatch):
     model = build_xception()
     model.save_weights(tmp_path / "teacher.weights.h5")
@@ -291,6 +298,7 @@ def test_the_choice_is_the_mean_of_both_scales(tiny, database, siim):
     assert set(found["called"]) == {row.stratum for row in rows}
 
 
+@pytest.mark.slow
 def test_one_scale_alone_is_the_choice_where_the_other_is_missing(tiny):
     task = ClassificationTask(LIGHT, tiny)
     task.leave_out("siim")
@@ -338,6 +346,7 @@ def trunk_file(tmp_path_factory):
     return file
 
 
+@pytest.mark.slow
 def test_the_trunk_takes_the_files_weights_and_the_head_stays(trunk_file):
     model = build_xception()
     head = [w.copy() for w in model.get_layer("head_conv1").get_weights()]

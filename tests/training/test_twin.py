@@ -29,6 +29,7 @@ def stirred(model: keras.Model) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILDERS)
 def test_twin_computes_what_keras_computes(name):
     build, size = BUILDERS[name]
