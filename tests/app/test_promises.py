@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
@@ -159,7 +161,7 @@ PROMISES = {
     "[docs/deploy](docs/deploy) has one": "browser/test_access.py::test_the_proxys_content_policy_breaks_no_page",
     "Streamlit needs `unsafe-inline`": None,
     "No root, no build tools": "app/test_promises.py::test_the_container_has_no_root_and_nothing_to_write_to",
-    "Pin the base image": None,
+    "`make digests` names the base images": "app/test_promises.py::test_one_command_renews_the_digests",
 }
 END = re.compile(r"(?<=[.:]) (?=[A-Z`\[])")
 
@@ -224,3 +226,28 @@ def test_the_container_has_no_root_and_nothing_to_write_to():
     compose = (ROOT / "docs/deploy/compose.yaml").read_text(encoding="utf-8")
     for line in ("read_only: true", "tmpfs: [/tmp]", "cap_drop: [ALL]", "no-new-privileges:true"):
         assert line in compose
+
+
+def test_one_command_renews_the_digests(tmp_path):
+    """SECURITY.md: "`make digests` names the base images by their present digests"."""
+    files = ("Dockerfile", "docs/deploy/compose.yaml", "docs/deploy/digests.sh")
+    (tmp_path / "docs/deploy").mkdir(parents=True)
+    for name in files:
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "skopeo").write_text('#!/bin/sh\nprintf "sha256:%064d" "$DIGEST"\n')
+    (tmp_path / "skopeo").chmod(0o755)
+    for digest in "12":
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "DIGEST": digest}
+        subprocess.run([tmp_path / files[2]], env=environment, check=True, capture_output=True)
+        image, compose = ((tmp_path / name).read_text(encoding="utf-8") for name in files[:2])
+        assert f"ARG BASE=docker.io/library/python:3.11-slim@sha256:{digest:0>64}\n" in image
+        assert f"image: docker.io/library/caddy:2@sha256:{digest:0>64}\n" in compose
+
+
+def test_third_party_names_what_is_asked_for():
+    """SECURITY.md: "lists the licences of all that ships"."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = project["dependencies"] + project["optional-dependencies"]["app"]
+    listed = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
+    rows = {re.sub(r"[-_.]+", "-", row).lower() for row in re.findall(r"^\| (\S+)", listed, re.M)}
+    assert {re.match(r"[\w.-]+", one)[0].lower() for one in asked} <= rows
