@@ -11,7 +11,7 @@
 #   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
 #     -p 8501:8501 pulmoscope
 #
-# Pin the base by the digest that you have checked: --build-arg BASE=python:3.11-slim@sha256:...
+# `make digests` names the base by its present digest.
 ARG BASE=docker.io/library/python:3.11-slim
 
 FROM ${BASE} AS build

@@ -12,7 +12,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 	--python-version 3.11 --generate-hashes
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: app test test-fast lint bench screenshots lock check clean
+.PHONY: app test test-fast lint bench screenshots lock sbom digests check clean
 
 app: .venv/app check
 	$(BIN)/streamlit run app/server.py --server.headless $(or $(HEADLESS),false)
@@ -65,6 +65,20 @@ lock: .venv/dev
 	print('# Written by make lock.'); \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['train'])" \
 	> requirements-train.txt
+
+# What ships: a bill of materials (CycloneDX) with hashes, and the licences in one file.
+SHIPPED = $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' requirements.txt)
+sbom: .venv/dev
+	mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
+	--output-reproducible --output-file build/sbom.cdx.json
+	{ sed '/^| /,$$d' THIRD_PARTY.md; $(BIN)/pip-licenses --from=mixed --format=markdown \
+	--with-urls --packages $(SHIPPED); } > build/THIRD_PARTY.md
+	mv build/THIRD_PARTY.md THIRD_PARTY.md
+
+# Name the base images by their present digests; asks their registry, needs skopeo.
+digests:
+	docs/deploy/digests.sh
 
 clean:
 	rm -rf .venv .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build *.egg-info

@@ -4,10 +4,10 @@
 
 Starts the app on this machine in a control group of so many megabytes (version 1 or 2; needs the
 right to make one) and asks nothing else. Half of the uploads come over HTTP, half through pages,
-all at once: PNGs of 60 kB and 64 megapixels, DICOM files of 24, bodies that never end, and what is
-no film. Meanwhile a reader with another address sends an ordinary film again and again. Prints
-JSON: what every caller was told, the reader's longest wait, and the most memory that the group had.
-No part of the ordinary tests.
+all at once: PNGs of 60 kB and 64 or 25 megapixels, whole and cut off, DICOM files of 24, bodies
+that never end, and what is no film. Meanwhile a reader with another address sends an ordinary film
+again and again. Prints JSON: what every caller was told, the reader's longest wait, and the most
+memory that the group had. No part of the ordinary tests.
 """
 
 import argparse
@@ -56,14 +56,17 @@ class Group:
             self.folder.rmdir()
 
 
-def hostile(number: int) -> bytes:
-    """One of four attacks."""
-    kinds = (PNG, DICOM, PNG[:-40], b"no film" * 1000)
-    return kinds[number % len(kinds)] + number.to_bytes(4, "big")
-
-
 PNG = flat_png(8000)
+SMALLER = flat_png(5000)
 DICOM = source(np.zeros((6000, 4000), np.uint8))
+HOSTILE = (PNG, DICOM, SMALLER, SMALLER[:-40], b"no film" * 1000)
+
+
+def hostile(number: int) -> bytes:
+    """One of five attacks; over HTTP and through pages come all of them."""
+    return HOSTILE[number // 2 % len(HOSTILE)] + number.to_bytes(4, "big")
+
+
 READERS = cv2.imencode(".png", draw_film(EXAMPLES["clear"], 1024)[0])[1].tobytes()
 
 
@@ -72,7 +75,7 @@ async def over_http(address: str, number: int) -> str:
         yield b"\0" * 1_000_000
         await asyncio.sleep(CLOSE)
 
-    content = endless() if number % 5 == 0 else hostile(number)
+    content = endless() if number % 8 == 0 else hostile(number)
     async with httpx.AsyncClient(timeout=CLOSE) as client:
         try:
             answer = await client.post(f"{address}/v1/diagnose", content=content)

@@ -24,6 +24,7 @@ from pipeline import __version__
 from pipeline.io.radiograph import UnreadableRadiograph
 from pipeline.models import registry
 from pipeline.models.registry import WeightsError
+from pipeline.release import measurements
 from pipeline.serving import films, self_check
 from pipeline.serving.private_log import kind_and_place
 from pipeline.serving.queue import NoAnswer, Ticket, service
@@ -142,7 +143,12 @@ async def diagnose(
         raise Refused(401, Message("token_needed"))
     _check_kind(request)
     try:
-        with OPEN.one(party):
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(OPEN.one(party))
+            except NoAnswer:
+                await bodies.let_pass(request.receive)
+                raise
             data, place = await bodies.take_body(request, party)
             with place:
                 return await _answer(request, party, model, threshold, data)
@@ -237,6 +243,7 @@ class Health(BaseModel):
 
     ready: bool
     models: dict[str, str] = Field(description='"ok", "loading", or what is wrong')
+    files: dict[str, str] = Field(description="Damaged files of the weights folder, and what to do")
 
 
 @api.get(
@@ -245,9 +252,11 @@ class Health(BaseModel):
     responses={503: {"model": Health, "description": "Not, or not yet"}},
 )
 def health(response: Response) -> Health:
-    """Ready when every model named in PULMOSCOPE_PRELOAD gives its canary film's golden answer."""
+    """Ready when every model named in PULMOSCOPE_PRELOAD gives its canary film's golden answer, and
+    registry and measurements are what they should be."""
     names = [name for name in read_settings().preload.split(",") if name]
     states = {name: self_check.state(name, service().models) for name in names}
-    ready = all(state == "ok" for state in states.values())
+    files = measurements.damaged()
+    ready = not files and all(state == "ok" for state in states.values())
     response.status_code = 200 if ready else 503
-    return Health(ready=ready, models=states)
+    return Health(ready=ready, models=states, files=files)

@@ -104,12 +104,36 @@ async def until_granted(place: budget.Place, request: Request) -> None:
         raise
 
 
+async def let_pass(receive: Receive) -> None:
+    """Read what still comes of a refused body and keep none of it.
+
+    A connection that is closed before may take the answer with it, and the caller would not learn
+    why it was refused. Ends after `GRACE` seconds or as many bytes as an upload may have.
+    """
+    left = longest()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+
+
 async def take_body(request: Request, party: str) -> tuple[bytes, budget.Place]:
     """A request's body, and the place that it keeps until it is released.
 
     The place is taken before the first byte: of the length that is stated, or the longest. Raises
     NoAnswer, TooLarge, Slow, ClientDisconnect.
     """
+    try:
+        return await _take_body(request, party)
+    except (NoAnswer, TooLarge):
+        await let_pass(request.receive)
+        raise
+
+
+async def _take_body(request: Request, party: str) -> tuple[bytes, budget.Place]:
     stated = request.headers.get("content-length", "")
     size = int(stated) if stated.isdigit() else longest()
     if size > longest():
@@ -160,6 +184,7 @@ class Uploads:
         try:
             place = self._place(size, session, party)
         except NoAnswer as error:
+            await let_pass(receive)
             refusal = PlainTextResponse(error.message.sentence(), 429, {"Connection": "close"})
             return await refusal(scope, receive, send)
         with place:

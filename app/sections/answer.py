@@ -92,7 +92,7 @@ def _choose_threshold(diagnosis: Diagnosis) -> float:
     chosen = st.selectbox(
         _("Operating point"),
         list(thresholds),
-        format_func=lambda key: labelled(names[key], number(thresholds[key])),
+        format_func=lambda key: labelled(names.get(key, key), number(thresholds[key])),
         key="point",
         help=_(
             "An image with this score or more is classified as COVID. Chosen on validation images."
@@ -316,7 +316,8 @@ def heatmap_verdict(model: str) -> str | None:
             "where the score comes from, not where the disease is."
         )
     return text.format(
-        n=number(judged["n"], 0), methods=", ".join(method_names()[name] for name in better)
+        n=number(judged["n"], 0),
+        methods=", ".join(method_names().get(name, name) for name in better),
     )
 
 

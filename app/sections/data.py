@@ -13,9 +13,8 @@ from app.session.language import gettext as _
 from app.session.language import number
 from app.views import database as views
 from app.views.names import class_names
-from pipeline.models import registry
+from pipeline.release.measurements import DATABASE, database_statistics
 
-STATISTICS = "database.json"
 GROUPS = {
     "four": {name: (name,) for name in views.CLASS_STYLES},
     "covid": {
@@ -27,9 +26,8 @@ GROUPS = {
 
 def statistics() -> dict | None:
     """What ``python -m pipeline explore`` counted; None, and a sentence, where it did not."""
-    path = registry.weights_folder() / STATISTICS
-    if path.is_file():
-        return registry.read_json(path)
+    if found := database_statistics():
+        return found
     st.info(
         _(
             "No statistics yet. Download the [COVID-19 Radiography Database]({url}), unpack it, "
@@ -41,7 +39,7 @@ def statistics() -> dict | None:
 
 
 def _command(folder: str) -> str:
-    return f"python -m pipeline explore --data {folder} --json weights/{STATISTICS}"
+    return f"python -m pipeline explore --data {folder} --json weights/{DATABASE}"
 
 
 def words() -> dict[str, str]:

@@ -11,7 +11,7 @@ from pipeline.text import formatting
 
 def show_elsewhere(scores: dict) -> None:
     """How the model does where the hospital does not tell the class."""
-    found = scores.get("elsewhere")
+    found = {k: v for k, v in (scores.get("elsewhere") or {}).items() if v}
     if not found:
         return
     st.subheader(_("Inside the database and elsewhere"), anchor=False)
@@ -68,7 +68,7 @@ def _called(found: dict):
     findings = _findings()
     for key, title in (("siim", "SIIM-COVID19"), ("shenzhen", "Shenzhen")):
         for finding, called in found.get(key, {}).get("called_covid", {}).items():
-            yield labelled(title, findings[finding]), called
+            yield labelled(title, findings.get(finding, finding)), called
     if "contradictory" in found:
         yield _("Database: COVID class, contradictory"), found["contradictory"]["called_covid"]
 

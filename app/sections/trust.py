@@ -86,7 +86,7 @@ def _explain_scatter(judged: dict) -> None:
 def _heatmap_row(name: str, values: dict) -> dict:
     shuffled = values["randomised_weights"]
     return {
-        _("Method"): _("random map") if name == "random" else method_names()[name],
+        _("Method"): _("random map") if name == "random" else method_names().get(name, name),
         _("Heat in the affected region, over chance"): _over_chance(values),
         _("Hottest point inside it"): percent(values["pointing_game"]["value"]),
         _("Heat inside the lungs"): percent(values["energy_in_lungs"]["value"]),
@@ -109,7 +109,7 @@ def show_together() -> None:
         st.info(_("Not measured for these weights."))
         return
     names = model_names()
-    rows = {names[model]: scores for model, scores in judged["alone"].items()}
+    rows = {names.get(model, model): scores for model, scores in judged["alone"].items()}
     rows[_("both, mean of their log-odds")] = judged["together"]
     columns = {
         _("Sensitivity (recall)"): "sensitivity",
@@ -132,7 +132,7 @@ def show_together() -> None:
             "COVID, {both_positive} are COVID; when neither does, {both_negative} are not."
         ).format(**words)
     )
-    apart = ", ".join(f"{names[m]} {share(right)}" for m, right in judged["apart"].items())
+    apart = ", ".join(f"{names.get(m, m)} {share(right)}" for m, right in judged["apart"].items())
     st.caption(
         _("Share correct where they disagree: {shares}. 95% confidence intervals.").format(
             shares=apart
@@ -158,7 +158,7 @@ def show_lungs(model: str) -> None:
     st.table(
         [
             {
-                _("Model input"): words[name],
+                _("Model input"): words.get(name, name),
                 "AUC": auc(v["auc"]),
                 _("Mean change in score"): number(v["change"]["value"], 3),
                 _("Results that change"): percent(v["flipped"]["value"], 1),
@@ -197,7 +197,7 @@ def show_changes(model: str) -> None:
     st.table(
         [
             {
-                _("Change made to the image"): words[name],
+                _("Change made to the image"): words.get(name, name),
                 "AUC": auc(changed["auc"]),
                 _("Results that change"): share(changed["flipped"]),
                 _("Results that change, SIIM-COVID19"): (
@@ -276,15 +276,15 @@ def show_gate() -> None:
     st.table(
         [
             {
-                _("Kind of image"): kinds[kind],
+                _("Kind of image"): kinds.get(kind, kind),
                 _("Number"): number(row["refused"]["n"], 0),
                 _("No score"): percent(row["refused"]["value"], 1),
                 _("95% CI"): f"{percent(row['refused']['low'], 1)} – "
                 f"{percent(row['refused']['high'], 1)}",
                 _("Correctly named"): percent(row["named"]["value"], 1) if row["named"] else "–",
-                _("Most frequent reason"): said[next(iter(row["reasons"]))]
-                if row["reasons"]
-                else "–",
+                _("Most frequent reason"): next(
+                    (said.get(reason, reason) for reason in row["reasons"]), "–"
+                ),
             }
             for table in judged["rows"].values()
             for kind, row in table.items()

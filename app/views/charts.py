@@ -86,14 +86,17 @@ def reliability_chart(calibration: dict, words: dict) -> go.Figure:
 
 
 def training_chart(history: list[dict], words: dict) -> go.Figure:
-    """Training and validation loss by epoch; a dotted line where a stage begins."""
+    """Training loss by epoch, and that on validation images where it was taken; a dotted line where
+    a stage begins."""
     figure = go.Figure()
     epochs = list(range(1, len(history) + 1))
     series = (
         ("training", [h["loss"] for h in history], BLUE, "solid"),
-        ("validation", [h["validation"]["loss"] for h in history], ORANGE, "dash"),
+        ("validation", [h["validation"].get("loss") for h in history], ORANGE, "dash"),
     )
     for key, values, colour, dash in series:
+        if None in values:
+            continue
         figure.add_scatter(
             x=epochs, y=values, name=words[key], line={"color": colour, "dash": dash}
         )
@@ -111,7 +114,7 @@ def curves_chart(methods: dict[str, dict], key: str, words: dict) -> go.Figure:
     """Mean COVID score while lung pixels go ("deletion") or come ("insertion"), per method."""
     figure = go.Figure()
     for name, values in methods.items():
-        colour, dash = METHOD_STYLES[name]
+        colour, dash = METHOD_STYLES.get(name, (GREY, "dot"))
         curve = values[f"{key}_curve"]
         shares = [i / (len(curve) - 1) for i in range(len(curve))]
         style = {"color": colour, "dash": dash}

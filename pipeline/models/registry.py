@@ -4,11 +4,22 @@ import csv
 import hashlib
 import json
 import os
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic.dataclasses import dataclass
+
+from pipeline.models.records import (
+    FileName,
+    Finite,
+    Frozen,
+    Schema,
+    Sha256,
+    Share,
+    read_record,
+)
 from pipeline.models.triage import TriageLimits
 from pipeline.text.messages import Message
 
@@ -23,6 +34,73 @@ class WeightsError(RuntimeError):
     def __init__(self, code: str, **values: Any):
         self.message = Message(code, values)
         super().__init__(self.message.sentence())
+
+
+class _Epoch(Schema):
+    epoch: PositiveInt
+    size: PositiveInt
+    loss: Finite
+    validation: dict[str, Any]
+
+
+class _Training(Schema):
+    history: list[_Epoch]
+
+
+class _Model(Schema):
+    """What `Entry` says of a model, as the file has it."""
+
+    file: FileName
+    sha256: Sha256
+    parameters: NonNegativeInt
+    input_size: Annotated[int, Field(ge=32, le=4096)]
+    labels: tuple[str, ...] = ()
+    for_reading: bool = False
+    threshold: Share | None = None
+    operating_points: dict[str, Share] | None = None
+    calibration: tuple[Finite, Finite] = (1.0, 0.0)
+    triage: TriageLimits | None = None
+    cam: str = "gradcam"
+    cam_scale: dict[str, Finite] | None = None
+    canary: Share | None = None
+    training: _Training
+
+    @model_validator(mode="after")
+    def _classifies(self) -> Self:
+        if self.labels and ("COVID" not in self.labels or self.threshold is None):
+            raise ValueError("a classifier tells COVID from the rest, from a threshold on")
+        if self.labels and self.cam not in (self.cam_scale or {}):
+            raise ValueError("the default heatmap has a scale")
+        return self
+
+
+class _Detector(Schema):
+    file: FileName
+    sha256: Sha256
+
+
+class _Ordinary(Schema):
+    mean: list[Finite]
+    inverse_covariance: list[list[Finite]]
+
+
+class _Gate(Schema):
+    limits: dict[str, tuple[Finite, Finite]]
+    shape: list[Annotated[str, Field(pattern=r"^\d+$")]]
+    ordinary: _Ordinary
+    detector: _Detector | None = None
+
+
+class _Registry(Schema):
+    equalise_first: bool
+    gate: _Gate
+    models: dict[str, _Model]
+
+    @model_validator(mode="after")
+    def _finds_lungs(self) -> Self:
+        if "unet" not in self.models:
+            raise ValueError("there is a U-Net")
+        return self
 
 
 @dataclass(frozen=True)
@@ -72,25 +150,14 @@ def weights_folder() -> Path:
     return Path(os.environ.get("PULMOSCOPE_WEIGHTS") or ROOT / "weights")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a file of JSON, parsed anew only once it has changed: to be looked at, not altered.
+def read_registry(folder: Path | None = None) -> Frozen:
+    """Read ``registry.json``, see `pipeline.models.records`.
 
-    Raises OSError or ValueError.
+    Raises WeightsError when there is none, or when it is not what a registry has to be.
     """
-    state = path.stat()
-    return _parsed(path, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=32)
-def _parsed(path: Path, _mtime: int, _size: int) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_registry(folder: Path | None = None) -> dict[str, Any]:
-    """Read ``registry.json`` as it is, see `read_json`. Raises WeightsError when there is none."""
     path = (folder or weights_folder()) / "registry.json"
     try:
-        return read_json(path)
+        return read_record(path, _Registry)
     except (OSError, ValueError) as error:
         raise WeightsError("weights_registry", file=path.name) from error
 
@@ -101,11 +168,10 @@ def entry(name: str, folder: Path | None = None) -> Entry:
     models = read_registry(folder)["models"]
     if name not in models:
         raise WeightsError("model_unknown", model=name, known=", ".join(sorted(models)))
-    values = dict(models[name])
+    values = {f.name: models[name][f.name] for f in fields(Entry) if f.name in models[name]}
     values["file"] = folder / values["file"]
-    values["labels"] = tuple(values.get("labels", ()))
     if values.get("triage"):
-        values["triage"] = TriageLimits(**values["triage"])
+        values["triage"] = TriageLimits.of(values["triage"])
     return Entry(name, **values)
 
 
@@ -118,7 +184,9 @@ def classifiers(
     """
     folder = folder or weights_folder()
     models = read_registry(folder)["models"]
-    names = [name for name, m in models.items() if m.get("labels") and (every or m["for_reading"])]
+    names = [
+        name for name, m in models.items() if m.get("labels") and (every or m.get("for_reading"))
+    ]
     return [name for name in names if not installed or entry(name, folder).is_available()]
 
 
@@ -131,12 +199,18 @@ def known_classifiers() -> list[str] | None:
 
 
 def unseen_films(folder: Path | None = None) -> set[str]:
-    """Names of the database's images that no model was trained or tuned on."""
+    """Names of the database's images that no model was trained or tuned on.
+
+    Raises WeightsError where the list of them is damaged; there are none where it is missing.
+    """
     path = (folder or weights_folder()) / SPLIT
     if not path.is_file():
         return set()
-    with path.open(newline="", encoding="utf-8") as lines:
-        return {row["image"] for row in csv.DictReader(lines) if row["part"] == "test"}
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            return {row["image"] for row in csv.DictReader(lines) if row["part"] == "test"}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise WeightsError("record_damaged", file=path.name) from error
 
 
 def gate_sha256(folder: Path | None = None) -> str:

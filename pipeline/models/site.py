@@ -7,8 +7,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.models.registry import Entry, WeightsError, read_json
+from pydantic import NonNegativeInt
+
+from pipeline.models.records import Finite, Measured, Schema, Sha256, Share, read_record
+from pipeline.models.registry import Entry, WeightsError
 from pipeline.models.triage import TriageLimits
+
+
+class _Rates(Schema):
+    sensitivity: Measured
+    specificity: Measured
+
+
+class _Own(_Rates):
+    threshold: Finite
+
+
+class _Answered(Schema):
+    uncertain: Measured
+
+
+class _Card(Schema):
+    """What `pipeline.report.site_card` writes for people, and what is used here."""
+
+    site: str
+    model: str
+    sha256: Sha256
+    weights_sha256: Sha256
+    n: NonNegativeInt
+    positive: NonNegativeInt
+    withheld: Measured
+    auc: Measured
+    at_own_threshold: _Own
+    threshold: Share
+    cross_validated: _Rates
+    triage: TriageLimits
+    triage_here: _Answered
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +78,7 @@ def site_card() -> SiteCard | None:
         return None
     path = Path(name)
     try:
-        record = read_json(path)
+        record = read_record(path, _Card)
         if record["sha256"] != content_sha256(record):
             raise WeightsError("site_card", file=path.name)
         return SiteCard(
@@ -52,10 +86,10 @@ def site_card() -> SiteCard | None:
             model=record["model"],
             weights_sha256=record["weights_sha256"],
             threshold=record["threshold"],
-            triage=TriageLimits(**record["triage"]),
+            triage=TriageLimits.of(record["triage"]),
             record=record,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise WeightsError("site_card", file=path.name) from error
 
 

@@ -1,12 +1,16 @@
 """Three answers instead of two: what a model's triage limits say of a score."""
 
-from dataclasses import dataclass
+from dataclasses import fields
+from typing import Any, Self
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 LIKELY, UNLIKELY, UNCERTAIN = "likely", "unlikely", "uncertain"
 ANSWERS = (LIKELY, UNLIKELY, UNCERTAIN)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(strict=True))
 class TriageLimits:
     """From ``high`` on an image is "likely", below ``low`` "unlikely", between them "uncertain".
 
@@ -20,6 +24,11 @@ class TriageLimits:
     rate: float
     confidence: float
     n: int
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Self:
+        """The limits that a record holds, whatever else it says."""
+        return cls(**{field.name: record[field.name] for field in fields(cls)})
 
     def answer(self, score: float) -> str:
         """One of `ANSWERS`."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.models import registry
+from pipeline.quality.gate import LUNGS, SHAPE, TOGETHER, WHOLE
 
 # The registry's ``gate``, see `pipeline.quality.gate`, its ``detector`` read.
 Gate = dict[str, Any]
@@ -81,15 +82,30 @@ def strangeness(
 def read_gate(folder: Path | None = None) -> Gate:
     """The registry's gate, its ``detector``, where there is one, as a `Detector`.
 
-    Raises WeightsError where the detector's file is missing or not that of the registry.
+    Raises WeightsError where the detector's file is missing or not that of the registry, or where
+    the gate lacks a measure.
     """
     folder = folder or registry.weights_folder()
     gate = dict(registry.read_registry(folder)["gate"])
+    if not _is_complete(gate):
+        raise registry.WeightsError("weights_registry", file="registry.json")
     if "detector" in gate:
         file = folder / gate["detector"]["file"]
         registry.check_file(file, gate["detector"]["sha256"])
         gate["detector"] = _read(file, gate["detector"]["sha256"])
     return gate
+
+
+def _is_complete(gate: dict[str, Any]) -> bool:
+    """Whether it has limits for every measure, and arrays of the right shapes."""
+    measures = {*LUNGS, "spread"} | ({*WHOLE} if "detector" in gate else set())
+    ordinary, n = gate["ordinary"], len(TOGETHER)
+    sizes = [len(ordinary["mean"]), *map(len, ordinary["inverse_covariance"])]
+    return (
+        measures <= gate["limits"].keys()
+        and [len(row) for row in gate["shape"]] == [SHAPE[1]] * SHAPE[0]
+        and sizes == [n] * (n + 1)
+    )
 
 
 @lru_cache(maxsize=4)

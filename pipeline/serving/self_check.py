@@ -43,7 +43,10 @@ def state(name: str, models) -> str:
 
 
 def _look(name: str, predictor) -> str:
-    golden, found = registry.entry(name).canary, score(predictor)
+    try:
+        golden, found = registry.entry(name).canary, score(predictor)
+    except registry.WeightsError as error:
+        return str(error)
     if golden is None or abs(found - golden) > TOLERANCE:
         return f"the synthetic film {FILM!r} gets {found:.4f} instead of {golden}"
     return "ok"

@@ -1,61 +1,112 @@
 """What the environment decides: every variable, its default and its range, in one place."""
 
 import os
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, lru_cache, partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "PULMOSCOPE_"
 
 
-def _variable(name: str, default, about: str, low=None, high=None):
-    about = {"name": name, "about": about, "low": low, "high": high}
-    return field(default=default, metadata=about)
+def _digits(value: Any) -> Any:
+    """Digits and nothing else: pydantic alone takes "+1", "1_0" and "1.0" for whole numbers."""
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("not digits")
+    return value
 
 
-@dataclass(frozen=True)
-class Settings:
+def _without_gaps(names: str) -> str:
+    return ",".join(filter(None, (name.strip() for name in names.split(","))))
+
+
+Whole = Annotated[int, BeforeValidator(_digits)]
+Switch = Annotated[Whole, Field(ge=0, le=1)]
+Names = Annotated[str, AfterValidator(_without_gaps)]
+
+
+class Settings(BaseSettings):
     """The server's settings; docs/operations.md has a row for each, which a test compares.
 
-    Read with `read_settings`. ``PULMOSCOPE_DATA`` and ``PULMOSCOPE_WEIGHTS`` are read anew
-    whenever they are needed, the others once, when the server starts.
+    A field is the variable of its name in capitals after `PREFIX`. Read with `read_settings`.
+    ``PULMOSCOPE_DATA`` and ``PULMOSCOPE_WEIGHTS`` are read anew whenever they are needed, the
+    others once, when the server starts.
     """
 
-    data: str = _variable("PULMOSCOPE_DATA", "", "folder of the database, for its images")
-    weights: str = _variable("PULMOSCOPE_WEIGHTS", "", "folder of weights and registry")
-    site: str = _variable("PULMOSCOPE_SITE", "", "site card: threshold and triage of a hospital")
-    preload: str = _variable("PULMOSCOPE_PRELOAD", "light", "models loaded at the start, by commas")
-    queue: int = _variable("PULMOSCOPE_QUEUE", 64, "images that may wait at a time", 1, 10_000)
-    batch: int = _variable("PULMOSCOPE_BATCH", 4, "images of one size per forward pass", 1, 256)
-    patience: int = _variable("PULMOSCOPE_PATIENCE", 120, "seconds an image may wait", 1, 3600)
-    memory: int = _variable("PULMOSCOPE_MEMORY", 0, "MB for images; 0: a third", 0, 1_000_000)
-    proxies: str = _variable("PULMOSCOPE_PROXIES", "", "addresses whose X-Forwarded-For counts")
-    log: int = _variable("PULMOSCOPE_LOG", 1, "1: a JSON line per diagnosis, 0: none", 0, 1)
-    metrics_port: int = _variable("PULMOSCOPE_METRICS_PORT", 0, "Prometheus; 0: none", 0, 65535)
-    metrics_address: str = _variable("PULMOSCOPE_METRICS_ADDRESS", "127.0.0.1", "who may ask it")
-    gpu: int = _variable("PULMOSCOPE_GPU", 0, "1: warn where no graphics card is found", 0, 1)
-    sign_in: int = _variable("PULMOSCOPE_SIGN_IN", 0, "1: signing in is required", 0, 1)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    data: str = Field("", description="folder of the database, for its images")
+    weights: str = Field("", description="folder of weights and registry")
+    site: str = Field("", description="site card: threshold and triage of a hospital")
+    preload: Names = Field("light", description="models loaded at the start, by commas")
+    queue: Whole = Field(64, ge=1, le=10_000, description="images that may wait at a time")
+    batch: Whole = Field(4, ge=1, le=256, description="images of one size per forward pass")
+    patience: Whole = Field(120, ge=1, le=3600, description="seconds an image may wait")
+    memory: Whole = Field(0, ge=0, le=1_000_000, description="MB for images; 0: a third")
+    proxies: str = Field("", description="addresses whose X-Forwarded-For counts")
+    log: Switch = Field(1, description="1: a JSON line per diagnosis, 0: none")
+    metrics_port: Whole = Field(0, ge=0, le=65535, description="Prometheus; 0: none")
+    metrics_address: str = Field("127.0.0.1", description="who may ask it")
+    gpu: Switch = Field(0, description="1: warn where no graphics card is found")
+    sign_in: Switch = Field(0, description="1: signing in is required")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What `read_settings` gives, and no file of variables that happens to lie about."""
+        return (init_settings,)
 
 
-def variables() -> dict[str, dict]:
+@cache
+def variables() -> dict[str, dict[str, Any]]:
     """Every variable by name, with ``default``, ``about``, ``low`` and ``high``."""
-    return {f.metadata["name"]: dict(f.metadata) | {"default": f.default} for f in fields(Settings)}
+    found = {}
+    for name, field in Settings.model_fields.items():
+        about = {"default": field.default, "about": field.description, "low": None, "high": None}
+        for limit in field.metadata:
+            if isinstance(limit, Ge | Le):
+                about |= {"low": limit.ge} if isinstance(limit, Ge) else {"high": limit.le}
+        found[PREFIX + name.upper()] = about
+    return found
 
 
-def read_settings(environment=os.environ) -> Settings:
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings. Raises ValueError with a sentence for a value that does not fit."""
-    values = {}
-    for one in fields(Settings):
-        text = environment.get(one.metadata["name"], "").strip()
-        if text:
-            values[one.name] = text if one.type is str else _whole_number(one.metadata, text)
-    settings = Settings(**values)
-    names = filter(None, (name.strip() for name in settings.preload.split(",")))
-    return replace(settings, preload=",".join(names))
+    given = ((name, environment.get(name, "").strip()) for name in variables())
+    return _settings(tuple((name, text) for name, text in given if text))
 
 
-def check_settings(environment=os.environ, models: Collection[str] | None = None) -> Settings:
+@lru_cache(maxsize=8)
+def _settings(given: tuple[tuple[str, str], ...]) -> Settings:
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): text for name, text in given}
+    try:
+        return Settings(**source())
+    except ValidationError as error:
+        name = PREFIX + str(error.errors()[0]["loc"][0]).upper()
+        low, high = (variables()[name][end] for end in ("low", "high"))
+        said = f"{name} is {dict(given)[name]!r}: give a whole number from {low} to {high}."
+        raise ValueError(said) from None
+
+
+def check_settings(
+    environment: Mapping[str, str] = os.environ, models: Collection[str] | None = None
+) -> Settings:
     """The settings, for a server that is about to start.
 
     Raises ValueError also for a variable that there is not, which may be a slip of the pen that
@@ -64,10 +115,10 @@ def check_settings(environment=os.environ, models: Collection[str] | None = None
     """
     known = variables()
     for name in sorted(environment):
-        if name.startswith("PULMOSCOPE_") and name not in known:
-            ends = [one.removeprefix("PULMOSCOPE_") for one in known]
-            near = get_close_matches(name.removeprefix("PULMOSCOPE_"), ends, 1)
-            hint = f"did you mean PULMOSCOPE_{near[0]}?" if near else "README lists them all."
+        if name.startswith(PREFIX) and name not in known:
+            ends = [one.removeprefix(PREFIX) for one in known]
+            near = get_close_matches(name.removeprefix(PREFIX), ends, 1)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else "README lists them all."
             raise ValueError(f"There is no setting {name}: {hint}")
     settings = read_settings(environment)
     for name, folder in (("DATA", settings.data), ("WEIGHTS", settings.weights)):
@@ -84,15 +135,8 @@ def check_settings(environment=os.environ, models: Collection[str] | None = None
     return settings
 
 
-def _check_address(name: str, text: str, read: Callable) -> None:
+def _check_address(name: str, text: str, read: Callable[[str], Any]) -> None:
     try:
         read(text)
     except ValueError as error:
         raise ValueError(f"{name} names {text!r}: give an address such as 10.0.0.1.") from error
-
-
-def _whole_number(about: dict, text: str) -> int:
-    low, high = about["low"], about["high"]
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-        raise ValueError(f"{about['name']} is {text!r}: give a whole number from {low} to {high}.")
-    return int(text)

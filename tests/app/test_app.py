@@ -357,7 +357,7 @@ def test_the_data_page_says_that_class_and_source_are_confounded(page):
 
 
 def test_the_data_page_without_statistics(page, monkeypatch):
-    monkeypatch.setattr(data, "STATISTICS", "nowhere.json")
+    monkeypatch.setattr(data, "database_statistics", lambda: None)
     page.switch_page("../pages/data.py").run()
     assert "python -m pipeline explore" in page.info[0].value
 

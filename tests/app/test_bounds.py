@@ -128,6 +128,30 @@ def test_a_body_has_its_place_before_its_first_byte(shared):
     assert shared.used == 0
 
 
+@pytest.mark.parametrize(
+    "headers", [{"content_length": "501"}, {"content_length": "100"}, {"content_length": "5"}]
+)
+def test_a_refused_body_is_read_to_its_end_so_that_its_caller_hears_why(shared, headers):
+    """SECURITY.md: "What finds no room gets a sentence"."""
+    came = [{"type": "http.request", "body": b"a" * 9, "more_body": more} for more in (1, 1, 0)]
+    coming = iter(came)
+
+    async def receive():
+        return next(coming)
+
+    async def refused():
+        with shared.ask(950, "b"):
+            await bodies.take_body(Request(scope(**headers), receive), "a")
+
+    if headers["content_length"] == "5":  # fits, and is longer than it said it would be
+        came[1:1] = [{"type": "http.request", "body": b"a" * 501, "more_body": True}]
+        coming = iter(came)
+    with pytest.raises((NoAnswer, bodies.TooLarge)):
+        asyncio.run(refused())
+    assert next(coming, None) is None
+    assert shared.used == 0
+
+
 def test_a_body_of_unknown_length_has_the_longest(shared):
     assert set(take(shared, b"a", b"b")[1]) == {500}
 

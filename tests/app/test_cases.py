@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from app.session import cases
+from pipeline.io.radiograph import Radiograph
 from tests.fuzz.hostile.seeds import saved
 
 
@@ -43,3 +44,12 @@ def test_a_repair_keeps_the_hash_of_the_file(session):
     assert right.repairs == ("turned_left", "inverted")
     np.testing.assert_array_equal(right.pixels, 255 - np.rot90(film, -1))
     assert len(cases.cases()) == 3
+
+
+@pytest.mark.parametrize(("side", "kept"), [(4000, ["2", "3", "4"]), (9000, ["3", "4"])])
+def test_a_session_keeps_so_much_and_lets_the_oldest_go(session, side, kept):
+    """SECURITY.md: "A session keeps 256 MB of images, or the last two if these are larger"."""
+    pixels = np.broadcast_to(np.float32(0), (side, side))
+    for name in "01234":
+        cases.open_case(cases.Case(name, "upload", Radiograph(pixels, name * 64, "PNG")))
+    assert [case.name for case in cases.cases().values()] == kept

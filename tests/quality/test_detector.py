@@ -82,11 +82,18 @@ def test_a_large_group_does_not_outweigh_a_small_one():
         assert np.mean((numbers[groups == group] > 0) == (group == "a")) > 0.85, group
 
 
+def write_registry(folder, detector: dict[str, str]) -> None:
+    """The shipped registry with an open gate and this detector."""
+    limits = dict.fromkeys(("resemblance", "strangeness"), (-1e12, 1e12))
+    gate = open_gate() | {"detector": detector}
+    gate["limits"] |= limits
+    (folder / "registry.json").write_text(json.dumps(registry.read_registry() | {"gate": gate}))
+
+
 def test_what_is_saved_is_read_and_checked(detector, contexts, tmp_path):
     detector.save(tmp_path / "gate.npz")
     named = {"file": "gate.npz", "sha256": registry.file_sha256(tmp_path / "gate.npz")}
-    described = {"models": {}, "gate": open_gate() | {"detector": named}}
-    (tmp_path / "registry.json").write_text(json.dumps(described))
+    write_registry(tmp_path, named)
     read = read_gate(tmp_path)["detector"]
     one, other = (d.measure(contexts[0][0]) for d in (detector, read))
     assert one == pytest.approx(other, rel=1e-4)
@@ -102,10 +109,9 @@ def test_what_is_saved_is_read_and_checked(detector, contexts, tmp_path):
 def test_the_hash_of_the_gate_covers_the_detector(tmp_path):
     hashes = set()
     for sha256 in ("0" * 64, "1" * 64):
-        gate = open_gate() | {"detector": {"file": "gate.npz", "sha256": sha256}}
         folder = tmp_path / sha256[0]
         folder.mkdir()
-        (folder / "registry.json").write_text(json.dumps({"models": {}, "gate": gate}))
+        write_registry(folder, {"file": "gate.npz", "sha256": sha256})
         hashes.add(registry.gate_sha256(folder))
     assert len(hashes) == 2
 

@@ -355,10 +355,17 @@ def test_every_variable_is_documented_with_its_default():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PULMOSCOPE_QUEUE", "0"), ("PULMOSCOPE_BATCH", "many"), ("PULMOSCOPE_METRICS_PORT", "65536")],
+    [
+        ("PULMOSCOPE_QUEUE", "0"),
+        ("PULMOSCOPE_BATCH", "many"),
+        ("PULMOSCOPE_METRICS_PORT", "65536"),
+        *(("PULMOSCOPE_MEMORY", text) for text in ("+7", "1_0", "1.0", "-1", "²")),
+    ],
 )
 def test_a_variable_out_of_range_is_a_sentence(name, value):
-    with pytest.raises(ValueError, match=f"{name} is '{value}': give a whole number from"):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{name} is '{value}': give a whole number from")
+    ):
         read_settings({name: value})
 
 
