@@ -43,9 +43,9 @@ def _without_chatter():
 def _diagnose(options) -> int:
     with _without_chatter():
         from pipeline.cli.diagnose import diagnose_files
-        from pipeline.inference.predictor import Predictor
+        from pipeline.inference.engine import load_predictor
 
-        predictor = Predictor(options.model)
+        predictor = load_predictor(options.model)
         predictor(np.zeros((64, 64), np.float32))  # what is left to say is said on the first film
 
     return diagnose_files(options, predictor)

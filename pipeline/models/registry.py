@@ -32,8 +32,8 @@ class Entry:
     ``threshold`` is the one that the app starts with, ``operating_points`` gives others by name,
     ``calibration`` (slope, intercept) makes a score a probability, see
     `pipeline.evaluation.calibration`, ``triage`` limits to three answers; all four are chosen on
-    validation images. ``canary``: see `pipeline.serving.self_check`. ``training`` is shown as
-    it is.
+    validation images. ``canary``: see `pipeline.serving.self_check`. ``onnx``: the compiled model,
+    see `compiled_file`. ``training`` is shown as it is.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Entry:
     cam: str = "gradcam"
     cam_scale: dict[str, Any] | None = None
     canary: float | None = None
+    onnx: dict[str, str] | None = None
     training: dict[str, Any] | None = None
 
     def is_available(self) -> bool:
@@ -139,6 +140,23 @@ def gate_sha256(folder: Path | None = None) -> str:
     return hashlib.sha256(gate.encode()).hexdigest()
 
 
+def compiled_file(name: str, folder: Path | None = None) -> Path:
+    """A classifier's compiled model, see `pipeline.release.compiled`.
+
+    Raises WeightsError where there is none, or none that was made from the registry's weights.
+    """
+    model, unet = entry(name, folder), entry("unet", folder)
+    file, made = model.file.parent / f"{name}.onnx", model.onnx
+    if (
+        not made
+        or (made["weights_sha256"], made["unet_sha256"]) != (model.sha256, unet.sha256)
+        or not file.is_file()
+        or file_sha256(file) != made["sha256"]
+    ):
+        raise WeightsError("not_compiled", file=file.name)
+    return file
+
+
 def check_file(file: Path, sha256: str) -> Path:
     """The file, after its sha256 was compared. Raises WeightsError."""
     if not file.is_file():
@@ -159,6 +177,11 @@ def main() -> int:
         for name in read_registry()["models"]:
             checked = entry(name)
             print(f"{name}: {checked.checked_file().name}, {checked.parameters:,} parameters, ok")
+        for name in classifiers(every=True):
+            try:
+                print(f"{name}: {compiled_file(name).name}, ok")
+            except WeightsError as error:  # Keras answers as well
+                print(f"{name}: {error}")
         if detector := read_registry()["gate"].get("detector"):
             check_file(weights_folder() / detector["file"], detector["sha256"])
             print(f"gate: {detector['file']}, ok")

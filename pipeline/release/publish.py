@@ -5,6 +5,7 @@
     python -m pipeline.release.publish gate --data DIR
     python -m pipeline.release.publish detector --data DIR  the gate's detector alone
     python -m pipeline.release.publish cam --data DIR  every model's default heatmap method
+    python -m pipeline.release.publish onnx            every classifier for ONNX Runtime
     python -m pipeline.release.publish card            tables of scores, in both READMEs
 
 Threshold, operating points, calibration, triage limits, heatmap method and the gate are chosen on
@@ -35,6 +36,7 @@ from pipeline.models import registry
 from pipeline.models.spec import ARCHITECTURES
 from pipeline.models.unet import build_unet
 from pipeline.quality.limits import open_gate, set_gate
+from pipeline.release.compiled import compile_model
 from pipeline.release.model_card import write_card
 from pipeline.serving import self_check
 from pipeline.training.fit import predictor_of
@@ -77,6 +79,7 @@ def release(name: str, run: Path, data: Path) -> None:
         entry["cam_scale"] = _scales(name, data)
     _write(folder, description)
     set_canaries(folder)
+    compile_all()
 
 
 def set_canaries(folder: Path) -> None:
@@ -85,6 +88,24 @@ def set_canaries(folder: Path) -> None:
     for model in registry.classifiers(every=True):
         description["models"][model]["canary"] = round(self_check.score(Predictor(model)), 5)
     _write(folder, description)
+
+
+# CNN-2 stands beside the others on a page; CNN-1 is not asked there.
+COMPILED = ("light", "xception", "cnn2")
+
+
+def compile_all(models: list[str] | None = None, folder: Path | None = None) -> None:
+    """Compile what serves readers, or ``models``, into ``<model>.onnx`` beside the weights."""
+    folder = folder or registry.weights_folder()
+    there = registry.classifiers(folder, every=True)
+    for model in models or [name for name in COMPILED if name in there]:
+        file = registry.entry(model, folder).file.parent / f"{model}.onnx"
+        made_from = compile_model(model, file, folder)
+        description = _read(folder)
+        made = {"sha256": registry.file_sha256(file)} | made_from
+        description["models"][model]["onnx"] = made
+        _write(folder, description)
+        print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
 
 
 def choose_again(data: Path, models: list[str] | None = None) -> None:
@@ -178,15 +199,17 @@ def _write(folder: Path, description: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    others = ["decisions", "gate", "detector", "cam", "card"]
+    others = ["decisions", "gate", "detector", "cam", "onnx", "card"]
     parser.add_argument("what", choices=["unet", *ARCHITECTURES, *others])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path)
-    parser.add_argument("--model", action="append", help="for cam and decisions: this one alone")
+    parser.add_argument("--model", action="append", help="for cam, decisions, onnx: this alone")
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="for gate, see not_chest")
     arguments = parser.parse_args()
     if arguments.what == "card":
         write_card()
+    elif arguments.what == "onnx":
+        compile_all(arguments.model)
     elif arguments.data is None:
         parser.error("--data is needed")
     elif arguments.what == "gate":

@@ -8,9 +8,11 @@ from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+from pipeline.inference.engine import ENGINES
 
-def _variable(name: str, default, about: str, low=None, high=None):
-    about = {"name": name, "about": about, "low": low, "high": high}
+
+def _variable(name: str, default, about: str, low=None, high=None, choices=()):
+    about = {"name": name, "about": about, "low": low, "high": high, "choices": choices}
     return field(default=default, metadata=about)
 
 
@@ -18,14 +20,16 @@ def _variable(name: str, default, about: str, low=None, high=None):
 class Settings:
     """The server's settings; docs/operations.md has a row for each, which a test compares.
 
-    Read with `read_settings`. ``PULMOSCOPE_DATA`` and ``PULMOSCOPE_WEIGHTS`` are read anew
-    whenever they are needed, the others once, when the server starts.
+    Read with `read_settings`. ``PULMOSCOPE_DATA``, ``PULMOSCOPE_WEIGHTS`` and
+    ``PULMOSCOPE_ENGINE`` are read anew whenever they are needed, the others once, when the server
+    starts.
     """
 
     data: str = _variable("PULMOSCOPE_DATA", "", "folder of the database, for its images")
     weights: str = _variable("PULMOSCOPE_WEIGHTS", "", "folder of weights and registry")
     site: str = _variable("PULMOSCOPE_SITE", "", "site card: threshold and triage of a hospital")
     preload: str = _variable("PULMOSCOPE_PRELOAD", "light", "models loaded at the start, by commas")
+    engine: str = _variable("PULMOSCOPE_ENGINE", "auto", "auto, keras or onnx", choices=ENGINES)
     queue: int = _variable("PULMOSCOPE_QUEUE", 64, "images that may wait at a time", 1, 10_000)
     batch: int = _variable("PULMOSCOPE_BATCH", 4, "images of one size per forward pass", 1, 256)
     patience: int = _variable("PULMOSCOPE_PATIENCE", 120, "seconds an image may wait", 1, 3600)
@@ -39,7 +43,7 @@ class Settings:
 
 
 def variables() -> dict[str, dict]:
-    """Every variable by name, with ``default``, ``about``, ``low`` and ``high``."""
+    """Every variable by name, with ``default``, ``about``, ``low``, ``high`` and ``choices``."""
     return {f.metadata["name"]: dict(f.metadata) | {"default": f.default} for f in fields(Settings)}
 
 
@@ -49,7 +53,8 @@ def read_settings(environment=os.environ) -> Settings:
     for one in fields(Settings):
         text = environment.get(one.metadata["name"], "").strip()
         if text:
-            values[one.name] = text if one.type is str else _whole_number(one.metadata, text)
+            read = _text if one.type is str else _whole_number
+            values[one.name] = read(one.metadata, text)
     settings = Settings(**values)
     names = filter(None, (name.strip() for name in settings.preload.split(",")))
     return replace(settings, preload=",".join(names))
@@ -89,6 +94,13 @@ def _check_address(name: str, text: str, read: Callable) -> None:
         read(text)
     except ValueError as error:
         raise ValueError(f"{name} names {text!r}: give an address such as 10.0.0.1.") from error
+
+
+def _text(about: dict, text: str) -> str:
+    if about["choices"] and text not in about["choices"]:
+        choices = ", ".join(about["choices"])
+        raise ValueError(f"{about['name']} is {text!r}: give one of {choices}.")
+    return text
 
 
 def _whole_number(about: dict, text: str) -> int:

@@ -82,14 +82,14 @@ def test_an_inverted_film_gets_no_score_and_can_be_inverted(page):
 
 
 def test_sliders_do_not_ask_the_model_again(page, monkeypatch):
-    from pipeline.inference.predictor import Predictor
+    from pipeline.inference.base_predictor import BasePredictor
 
     choose(page, "clear")
 
     def refuse(*_):
         raise AssertionError("the model ran again")
 
-    monkeypatch.setattr(Predictor, "many", refuse)
+    monkeypatch.setattr(BasePredictor, "many", refuse)
     page.slider(key="prevalence").set_value(30.0)
     page.selectbox(key="point").set_value("own")
     page.run()
@@ -274,6 +274,7 @@ def test_damaged_weights_are_named_on_the_page_and_restoring_them_is_enough(
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "light.weights.h5").write_bytes(b"not weights")
+    (tmp_path / "light.onnx").unlink(missing_ok=True)
     monkeypatch.setenv("PULMOSCOPE_WEIGHTS", str(tmp_path))
     fresh = queue.Service(queue.Models(queue._load), queue.InferenceQueue())
     monkeypatch.setattr(cases, "service", lambda: fresh)
@@ -293,6 +294,7 @@ def test_a_page_that_is_drawn_does_not_reset_keras(page):
     import keras
 
     choose(page, "clear")
+    queue.on_keras(queue.service().models.prepare("light").result())
     first = keras.layers.Dense(1).name
     page.run()
     assert keras.layers.Dense(1).name != first  # Keras goes on counting

@@ -1,0 +1,144 @@
+"""Compile a classifier's whole answer for ONNX Runtime: ``weights/<model>.onnx``.
+
+The file takes raw images of any size, float32 (batch, rows, columns, 1) in 0..255, under the name
+``film``, and gives every output of `pipeline.inference.answer_model.AnswerModel`, heatmap gradient
+and cell map included, and ``resized`` and ``seen``, see `BasePredictor.before_unet`. Beside that
+``shown``, float32 (batch, size, size, 1), leads through the classifier alone to ``scores`` (batch,
+labels), see `BasePredictor.classify`. The gate is not in it.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline.inference.predictor import Predictor
+
+OPSET = 18  # the first whose ScatterElements adds
+
+
+def compile_model(name: str, path: Path, folder: Path | None = None) -> dict[str, str]:
+    """Write a classifier's compiled model; what ``registry.json`` says of it, but for its sha256.
+
+    ``folder``: of weights and registry. Raises RuntimeError where the packages for ONNX are not
+    installed, `registry.WeightsError` where the weights are not the registry's.
+    """
+    predictor = Predictor(name, folder)
+    before = predictor.before_classifier
+    stages = keras.Model(predictor.graph.input, {n: before[n] for n in ("resized", "seen")})
+
+    def answer(film, shown):
+        scores = predictor.classifier(shown, training=False)
+        outputs = predictor.model(film, training=False) | stages(film, training=False)
+        return outputs | {"scores": scores}
+
+    size = predictor.entry.input_size
+    write_onnx(answer, path, {"film": (None, None, None, 1), "shown": (None, size, size, 1)})
+    return {"weights_sha256": predictor.entry.sha256, "unet_sha256": predictor.unet_entry.sha256}
+
+
+def write_onnx(answer: Callable, path: Path, inputs: dict[str, tuple]) -> None:
+    """Convert a function to a dict of outputs; ``inputs``: the shape of each argument, float32.
+
+    Raises RuntimeError where the packages for ONNX are not installed.
+    """
+    try:
+        import onnx
+        import tf2onnx
+    except ImportError as error:
+        raise RuntimeError(
+            "ONNX needs packages that the app does not: pip install -r requirements-dev.txt"
+        ) from error
+    signature = [tf.TensorSpec(shape, tf.float32, name=name) for name, shape in inputs.items()]
+    converted, _ = tf2onnx.convert.from_function(
+        tf.function(answer, input_signature=signature),
+        input_signature=signature,
+        opset=OPSET,
+        custom_op_handlers={"UnsortedSegmentSum": (_segment_sum, [])},
+    )
+    _gather_as_counted(converted.graph)
+    _widen_depthwise(converted.graph)
+    onnx.checker.check_model(converted)
+    onnx.save(converted, path)
+
+
+def _segment_sum(graph, node, name: str, _arguments) -> None:
+    """Count HistNorm's levels by adding in place: tf2onnx's own way compares every pixel with every
+    level, four fifths of the time of a whole answer."""
+    from onnx import TensorProto, helper
+
+    values, segments, count = node.input
+    kind, shapes = graph.get_dtype(node.output[0]), node.output_shapes
+    whole = graph.make_node("Cast", [count], attr={"to": TensorProto.INT64}).output[0]
+    one = graph.make_const(f"{name}_shape", np.array([1], np.int64)).output[0]
+    length = graph.make_node("Reshape", [whole, one]).output[0]
+    nought = helper.make_tensor("nought", kind, [1], [0])
+    sums = graph.make_node("ConstantOfShape", [length], attr={"value": nought}).output[0]
+    outputs = list(node.output)
+    graph.remove_node(node.name)
+    graph.make_node(
+        "ScatterElements",
+        [sums, segments, values],
+        attr={"axis": 0, "reduction": "add"},
+        outputs=outputs,
+        name=name,
+        dtypes=[kind],
+        shapes=shapes,
+    )
+
+
+def _gather_as_counted(graph) -> None:
+    """Look up HistNorm's table, one value per pixel, by the faster of two operations.
+
+    They are the same for a table and places of one axis, which those of the histogram have.
+    """
+    counted = {node.input[1] for node in graph.node if node.op_type == "ScatterElements"}
+    for node in graph.node:
+        if node.op_type == "Gather" and node.input[1] in counted:
+            node.op_type = "GatherElements"
+
+
+def _widen_depthwise(graph) -> None:
+    """Give depthwise convolutions as many inputs as outputs, which is what kernels are made for.
+
+    A separable convolution that makes m channels of one sees every channel m times instead, those
+    of the first multiplier before those of the second; the pointwise weights behind it take that
+    order. ONNX Runtime needs half the time and less for the same sums.
+    """
+    from onnx import helper, numpy_helper
+
+    weights = {one.name: one for one in graph.initializer}
+    uses = Counter(name for node in graph.node for name in node.input)
+    behind = {node.input[0]: node for node in graph.node if node.op_type == "Conv"}
+    pairs = [
+        (node, behind[node.output[0]])
+        for node in graph.node
+        if node.op_type == "Conv" and uses[node.output[0]] == 1 and node.output[0] in behind
+        if 1 < _group(node).i < weights[node.input[1]].dims[0]
+    ]
+    # The classifier is there twice, alone and behind the mask, with one set of weights.
+    known = Counter(name for pair in pairs for name in (pair[0].input[1], pair[1].input[1]))
+    turned = {}
+    for node, pointwise in pairs:
+        names = node.input[1], pointwise.input[1]
+        if any(uses[name] != known[name] for name in names):
+            continue
+        channels, made = _group(node).i, weights[names[0]].dims[0]
+        order = np.arange(made).reshape(channels, -1).T.ravel()
+        turned |= {names[0]: (order, 0), names[1]: (order, 1)}
+        widened = f"{node.name}_widened"
+        inputs = [node.input[0]] * (made // channels)
+        concat = helper.make_node("Concat", inputs, [widened], widened, axis=1)
+        graph.node.insert(list(graph.node).index(node), concat)
+        node.input[0], _group(node).i = widened, made
+    for name, (order, axis) in turned.items():
+        values = numpy_helper.to_array(weights[name]).take(order, axis)
+        weights[name].CopyFrom(numpy_helper.from_array(values, name))
+
+
+def _group(node):
+    """How many groups a convolution has, as it stands in its attributes."""
+    return next((a for a in node.attribute if a.name == "group"), None)
