@@ -115,7 +115,7 @@ def _evaluate_site(options) -> None:
 def _bench(options) -> None:
     from pipeline.cli.bench import bench
 
-    _report(bench(), options.json)
+    _report(bench(options.part), options.json)
 
 
 def _explore(options) -> None:
@@ -183,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(run=_evaluate)
 
     add = commands.add_parser("bench", help="speed and size, as ratios where there is a peer")
+    add.add_argument("--part", action="append", choices=BENCHES, help="this alone; may be repeated")
     add.add_argument("--json", type=Path, metavar="FILE")
     add.set_defaults(run=_bench)
     add = commands.add_parser("explore", help="what is in the database")
@@ -197,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+BENCHES = ("engines", "start", "hist_norm", "heatmaps", "passes", "training", "files_mb")
 KINDS = ("scores", "heatmaps", "lungs", "changes", "sources", "together", "gate")
 
 
