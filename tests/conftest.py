@@ -59,11 +59,11 @@ def compiled_weights(tmp_path_factory):
                 registry.compiled_file(name, found)
                 return found
         pytest.importorskip("tf2onnx")
-        from pipeline.release.publish import compile_all
+        from pipeline.release.publish import compile_models
 
         if not copy.is_dir():
             shutil.copytree(registry.weights_folder(), copy)
-        compile_all([name], copy)
+        compile_models([name], copy)
         return copy
 
     return folder

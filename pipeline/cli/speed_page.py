@@ -32,6 +32,9 @@ def table(figures: dict) -> str:
         lines.append(_row(f"{name}: ONNX Runtime, ms", found["onnx_ms"]))
         lines.append(_row(f"{name}: Keras on TensorFlow, ms", found["keras_ms"]))
         lines.append(_row(f"{name}: ONNX Runtime faster by", found["times_faster"], " times"))
+        lines.append(_row(f"{name}: processor time, ONNX Runtime, ms", found["onnx_processor_ms"]))
+        lines.append(_row(f"{name}: processor time, Keras, ms", found["keras_processor_ms"]))
+        lines.append(_row(f"{name}: less of it by", found["times_less_work"], " times"))
     for engine, found in figures.get("start", {}).items():
         name = {"onnx": "ONNX Runtime", "keras": "Keras on TensorFlow"}[engine]
         lines.append(_row(f"new process to both models ready, {name}, s", found["seconds"]))

@@ -59,7 +59,7 @@ def write_onnx(answer: Callable, path: Path, inputs: dict[str, tuple]) -> None:
         opset=OPSET,
         custom_op_handlers={"UnsortedSegmentSum": (_segment_sum, [])},
     )
-    _gather_as_counted(converted.graph)
+    _look_up_as_counted(converted.graph)
     _widen_depthwise(converted.graph)
     onnx.checker.check_model(converted)
     onnx.save(converted, path)
@@ -90,15 +90,35 @@ def _segment_sum(graph, node, name: str, _arguments) -> None:
     )
 
 
-def _gather_as_counted(graph) -> None:
-    """Look up HistNorm's table, one value per pixel, by the faster of two operations.
+ELEMENTWISE = {"Add", "Cast", "Less", "Mul", "Not", "Sub", "Where"}
 
-    They are the same for a table and places of one axis, which those of the histogram have.
+
+def _look_up_as_counted(graph) -> None:
+    """Let HistNorm look up its table at the very places where it has counted.
+
+    Keras allows for places below 0, which do not occur here, and ONNX Runtime is faster by the
+    operation for a table of one axis.
     """
+    made = {name: node for node in graph.node for name in node.output}
     counted = {node.input[1] for node in graph.node if node.op_type == "ScatterElements"}
+
+    def places(name: str) -> str | None:
+        if name in counted:
+            return name
+        node = made.get(name)
+        if node is None or node.op_type not in ELEMENTWISE:
+            return None
+        return next(filter(None, map(places, node.input)), None)
+
     for node in graph.node:
-        if node.op_type == "Gather" and node.input[1] in counted:
-            node.op_type = "GatherElements"
+        if node.op_type == "Gather" and (found := places(node.input[1])):
+            node.op_type, node.input[1] = "GatherElements", found
+    needed = {output.name for output in graph.output}
+    for node in reversed(list(graph.node)):
+        if needed.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            needed.update(node.input)
 
 
 def _widen_depthwise(graph) -> None:

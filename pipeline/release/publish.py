@@ -18,6 +18,7 @@ import argparse
 import copy
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def release(name: str, run: Path, data: Path) -> None:
         entry["cam_scale"] = _scales(name, data)
     _write(folder, description)
     set_canaries(folder)
-    compile_all()
+    compile_models(COMPILED if name == "unet" else {name} & set(COMPILED))
 
 
 def set_canaries(folder: Path) -> None:
@@ -94,11 +95,10 @@ def set_canaries(folder: Path) -> None:
 COMPILED = ("light", "xception", "cnn2")
 
 
-def compile_all(models: list[str] | None = None, folder: Path | None = None) -> None:
-    """Compile what serves readers, or ``models``, into ``<model>.onnx`` beside the weights."""
+def compile_models(models: Collection[str] = COMPILED, folder: Path | None = None) -> None:
+    """Compile those of ``models`` whose weights are there into ``<model>.onnx`` beside them."""
     folder = folder or registry.weights_folder()
-    there = registry.classifiers(folder, every=True)
-    for model in models or [name for name in COMPILED if name in there]:
+    for model in [m for m in registry.classifiers(folder, every=True) if m in models]:
         file = registry.entry(model, folder).file.parent / f"{model}.onnx"
         made_from = compile_model(model, file, folder)
         description = _read(folder)
@@ -209,7 +209,7 @@ if __name__ == "__main__":
     if arguments.what == "card":
         write_card()
     elif arguments.what == "onnx":
-        compile_all(arguments.model)
+        compile_models(arguments.model or COMPILED)
     elif arguments.data is None:
         parser.error("--data is needed")
     elif arguments.what == "gate":
