@@ -458,6 +458,7 @@ def _load(name: str):
     return predictor
 
 
+@cache
 def on_keras(predictor):
     """The same model on Keras, see `pipeline.inference.engine.on_keras`; may take seconds."""
     from pipeline.inference import engine

@@ -333,11 +333,13 @@ def test_a_film_that_was_dropped_from_the_queue_is_asked_anew(monkeypatch):
 
 
 def test_the_about_page_names_weights_and_versions(page):
+    choose(page, "clear")
     page.switch_page("../pages/about.py").run()
     hashes = page.code[0].value
     for name in registry.read_registry()["models"]:
         assert registry.entry(name).sha256 in hashes
     packages = str([table.value.to_dict() for table in page.table])
+    assert re.search(r"Computed with: (ONNX Runtime|Keras) \d", shown(page))
     assert "tensorflow" in packages and metadata.version("tensorflow") in packages
 
 
