@@ -26,6 +26,7 @@ from pipeline import __version__
 from pipeline.data.phantom import EXAMPLES, draw_film
 from pipeline.explain.gradcam import place, raw_map
 from pipeline.inference.engine import describe, load_predictor
+from pipeline.inference.onnx_predictor import open_session, threads
 from pipeline.layers.hist_norm import HistNorm
 from pipeline.models import registry
 from pipeline.models.spec import ARCHITECTURES
@@ -46,7 +47,7 @@ def _machine() -> dict:
     return {
         "device": prepare_device(),
         "cores": os.cpu_count(),
-        "threads": int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count(),
+        "threads": threads() or os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "engine": describe(load_predictor("light").engine),
         "versions": {"pulmoscope": __version__, "python": platform.python_version()}
@@ -145,17 +146,13 @@ def _hist_norm(batch: int = 64, size: int = 256) -> dict:
 
 
 def _compiled_hist_norm():
-    import onnxruntime
-
     from pipeline.release.compiled import write_onnx
 
     layer = HistNorm()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hist_norm.onnx"
         write_onnx(lambda film: {"out": layer(film)}, path, {"film": (None, None, None, 1)})
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return open_session(path)
 
 
 def _heatmaps() -> dict:

@@ -17,8 +17,7 @@ ANSWER = frozenset(Answer.__dataclass_fields__)
 class OnnxPredictor(BasePredictor):
     """A `BasePredictor` from the file that `pipeline.release.compiled.compile_model` made.
 
-    A session of ONNX Runtime may be asked from many threads at a time. It uses
-    ``OMP_NUM_THREADS`` threads, by default as many as there are cores. Raises
+    A session of ONNX Runtime may be asked from many threads at a time. Raises
     `registry.WeightsError` also where the file was made from other weights than the registry's.
     """
 
@@ -26,14 +25,7 @@ class OnnxPredictor(BasePredictor):
 
     def __init__(self, name: str, folder: Path | None = None):
         super().__init__(name, folder)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
-        # Threads that spin while they wait take the processor from everybody else.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            registry.compiled_file(name, folder), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(registry.compiled_file(name, folder))
         self._names = [o.name for o in self._session.get_outputs() if o.name in ANSWER]
         size = self.entry.input_size
         empty = np.zeros((1, size, size, 1), np.float32)
@@ -54,3 +46,19 @@ class OnnxPredictor(BasePredictor):
     def _run(self, names: Sequence[str], **inputs: np.ndarray) -> list[np.ndarray]:
         """The named outputs and nothing else; an input that they do not need is an empty image."""
         return self._session.run(names, self._empty | inputs, self._only_these)
+
+
+def threads() -> int:
+    """How many threads compute: ``OMP_NUM_THREADS``, as for other libraries; 0: one per core."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return int(wanted) if wanted.isdigit() else 0
+
+
+def open_session(path: Path) -> onnxruntime.InferenceSession:
+    """A compiled model, ready to be asked on the processor."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads()
+    # Threads that spin while they wait take the processor from everybody else.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
