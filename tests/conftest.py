@@ -56,7 +56,7 @@ def compiled_weights(tmp_path_factory):
     def folder(name: str) -> Path:
         for found in (registry.weights_folder(), copy):
             with suppress(registry.WeightsError):
-                registry.compiled_file(name, found)
+                registry.compiled_files(name, found)
                 return found
         pytest.importorskip("tf2onnx")
         from pipeline.release.publish import compile_models

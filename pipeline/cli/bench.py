@@ -65,7 +65,7 @@ def _engines() -> dict:
 def _engine(name: str) -> dict:
     """A whole answer, heatmap's gradient and cell map included, on both engines."""
     try:
-        registry.compiled_file(name)
+        registry.compiled_files(name)
     except registry.WeightsError as error:
         return {"skipped": str(error)}
     film = draw_film(EXAMPLES["opacities"], 1024)[0].astype(np.float32)

@@ -15,37 +15,32 @@ ANSWER = frozenset(Answer.__dataclass_fields__)
 
 
 class OnnxPredictor(BasePredictor):
-    """A `BasePredictor` from the file that `pipeline.release.compiled.compile_model` made.
+    """A `BasePredictor` from the files that `pipeline.release.compiled` made.
 
     A session of ONNX Runtime may be asked from many threads at a time. Raises
-    `registry.WeightsError` also where the file was made from other weights than the registry's.
+    `registry.WeightsError` also where they were made from other weights than the registry's.
     """
 
     engine = "onnx"
 
     def __init__(self, name: str, folder: Path | None = None):
         super().__init__(name, folder)
-        self._session = open_session(registry.compiled_file(name, folder))
-        self._names = [o.name for o in self._session.get_outputs() if o.name in ANSWER]
-        size = self.entry.input_size
-        empty = np.zeros((1, size, size, 1), np.float32)
-        self._empty = {"film": empty, "shown": empty}
-        self._only_these = onnxruntime.RunOptions()
-        self._only_these.only_execute_path_to_fetches = True
+        front, rear = map(open_session, registry.compiled_files(name, folder))
+        self._front, self._rear = front, rear
+        self._names = [o.name for o in front.get_outputs() if o.name in ANSWER] + ["shown"]
 
     def classify(self, shown: np.ndarray) -> np.ndarray:
-        (scores,) = self._run(["scores"], shown=with_channel(shown))
-        return scores[:, self.covid]
+        (probabilities,) = self._rear.run(["probabilities"], {"shown": with_channel(shown)})
+        return probabilities[:, self.covid]
 
     def _answer(self, films: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(self._names, self._run(self._names, film=films), strict=True))
+        outputs = dict(zip(self._names, self._only(self._names, films), strict=True))
+        said = self._rear.run(None, {"shown": outputs.pop("shown")})
+        names = (output.name for output in self._rear.get_outputs())
+        return outputs | dict(zip(names, said, strict=True))
 
     def _only(self, names: Sequence[str], films: np.ndarray) -> list[np.ndarray]:
-        return self._run(names, film=films)
-
-    def _run(self, names: Sequence[str], **inputs: np.ndarray) -> list[np.ndarray]:
-        """The named outputs and nothing else; an input that they do not need is an empty image."""
-        return self._session.run(names, self._empty | inputs, self._only_these)
+        return self._front.run(names, {"film": films})
 
 
 def threads() -> int:

@@ -33,7 +33,7 @@ class Entry:
     ``calibration`` (slope, intercept) makes a score a probability, see
     `pipeline.evaluation.calibration`, ``triage`` limits to three answers; all four are chosen on
     validation images. ``canary``: see `pipeline.serving.self_check`. ``onnx``: the compiled model,
-    see `compiled_file`. ``training`` is shown as it is.
+    see `compiled_files`. ``training`` is shown as it is.
     """
 
     name: str
@@ -140,21 +140,24 @@ def gate_sha256(folder: Path | None = None) -> str:
     return hashlib.sha256(gate.encode()).hexdigest()
 
 
-def compiled_file(name: str, folder: Path | None = None) -> Path:
-    """A classifier's compiled model, see `pipeline.release.compiled`.
+def compiled_names(name: str, folder: Path | None = None) -> tuple[Path, Path]:
+    """Where a classifier's compiled model lies: up to the classifier, and from there on."""
+    beside = entry(name, folder).file.parent
+    return beside / f"{name}.front.onnx", beside / f"{name}.onnx"
+
+
+def compiled_files(name: str, folder: Path | None = None) -> tuple[Path, Path]:
+    """A classifier's compiled model, see `pipeline.release.compiled`, after a look at its sha256.
 
     Raises WeightsError where there is none, or none that was made from the registry's weights.
     """
     model, unet = entry(name, folder), entry("unet", folder)
-    file, made = model.file.parent / f"{name}.onnx", model.onnx
-    if (
-        not made
-        or (made["weights_sha256"], made["unet_sha256"]) != (model.sha256, unet.sha256)
-        or not file.is_file()
-        or file_sha256(file) != made["sha256"]
-    ):
-        raise WeightsError("not_compiled", file=file.name)
-    return file
+    files, made = compiled_names(name, folder), model.onnx or {}
+    if (made.get("weights_sha256"), made.get("unet_sha256")) == (model.sha256, unet.sha256):
+        hashes = [file_sha256(file) for file in files if file.is_file()]
+        if hashes == [made["front_sha256"], made["sha256"]]:
+            return files
+    raise WeightsError("not_compiled", file=files[1].name)
 
 
 def check_file(file: Path, sha256: str) -> Path:
@@ -179,7 +182,7 @@ def main() -> int:
             print(f"{name}: {checked.checked_file().name}, {checked.parameters:,} parameters, ok")
         for name in classifiers(every=True):
             try:
-                print(f"{name}: {compiled_file(name).name}, ok")
+                print(f"{name}: {', '.join(file.name for file in compiled_files(name))}, ok")
             except WeightsError as error:  # Keras answers as well
                 print(f"{name}: {error}")
         if detector := read_registry()["gate"].get("detector"):

