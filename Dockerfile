@@ -6,6 +6,11 @@
 #
 #   docker build --build-arg GPU=1 -t pulmoscope . && docker run --gpus all -p 8501:8501 pulmoscope
 #
+# Without TensorFlow, for a host without a graphics card: smaller, started in a few seconds, and
+# without what needs Keras (the page's diagram of the graph):
+#
+#   docker build --build-arg ENGINE=onnx -t pulmoscope . && docker run -p 8501:8501 pulmoscope
+#
 # With as little as it needs (README has a compose file that says the same):
 #
 #   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
@@ -16,8 +21,10 @@ ARG BASE=docker.io/library/python:3.11-slim
 
 FROM ${BASE} AS build
 RUN python3 -m venv /opt/venv
-COPY requirements.txt .
-RUN /opt/venv/bin/pip install --no-cache-dir --no-compile --requirement requirements.txt
+COPY requirements.txt requirements-onnx.txt ./
+ARG ENGINE=auto
+RUN if [ "$ENGINE" = onnx ]; then wanted=requirements-onnx.txt; else wanted=requirements.txt; fi; \
+    /opt/venv/bin/pip install --no-cache-dir --no-compile --requirement $wanted
 ARG GPU=0
 RUN if [ "$GPU" = 1 ]; then \
     version=$(/opt/venv/bin/pip show tensorflow | sed -n 's/^Version: //p'); \
@@ -38,12 +45,14 @@ COPY pages pages
 COPY pipeline pipeline
 COPY weights weights
 ARG GPU=0
+ARG ENGINE=auto
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
     TF_CPP_MIN_LOG_LEVEL=2 \
     PYTHONDONTWRITEBYTECODE=1 \
     PULMOSCOPE_GPU=${GPU} \
+    PULMOSCOPE_ENGINE=${ENGINE} \
     PULMOSCOPE_PRELOAD=light,xception
 RUN python -m pipeline.models.registry && python -m compileall -q app pages pipeline
 USER 10001

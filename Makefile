@@ -54,12 +54,15 @@ check: .venv/app
 	$(PIP) $(addprefix --extra-index-url ,$(TORCH_INDEX)) --requirement requirements-train.txt
 	touch $@
 
-# Resolve the dependencies of pyproject.toml again, for every Python that it names. PyTorch has a
-# file of its own without hashes, since which of its builds is right differs between machines.
+# Resolve the dependencies of pyproject.toml again, for every Python that it names: for the app, for
+# the app on ONNX Runtime alone, and for tests. PyTorch has a file of its own without hashes, since
+# which of its builds is right differs between machines.
 lock: .venv/dev
 	$(PIP) uv
-	$(COMPILE) --extra app --output-file requirements.txt pyproject.toml
-	$(COMPILE) --extra app --extra dev --constraint requirements.txt \
+	$(COMPILE) --extra keras --extra app --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra app --constraint requirements.txt --output-file requirements-onnx.txt \
+	pyproject.toml
+	$(COMPILE) --extra keras --extra app --extra dev --constraint requirements.txt \
 	--output-file requirements-dev.txt pyproject.toml
 	$(BIN)/python -c "import tomllib; \
 	print('# Written by make lock.'); \

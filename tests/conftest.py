@@ -1,7 +1,8 @@
 """Films that the tests draw, models that they share, and where the real films may lie."""
 
 import os
-from contextlib import ExitStack
+import shutil
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -36,10 +37,36 @@ def clear_png(films) -> bytes:
 
 @pytest.fixture(scope="session")
 def predictor():
-    """The shipped light model."""
+    """The shipped light model on Keras."""
     from pipeline.inference.predictor import Predictor
 
     return Predictor("light")
+
+
+@pytest.fixture(scope="session")
+def compiled_weights(tmp_path_factory):
+    """A function from a model's name to a weights folder in which it is compiled.
+
+    That is the shipped folder, or a copy where its compiled model does not fit its weights.
+    """
+    from pipeline.models import registry
+
+    copy = tmp_path_factory.mktemp("compiled") / "weights"
+
+    def folder(name: str) -> Path:
+        for found in (registry.weights_folder(), copy):
+            with suppress(registry.WeightsError):
+                registry.compiled_files(name, found)
+                return found
+        pytest.importorskip("tf2onnx")
+        from pipeline.release.publish import compile_models
+
+        if not copy.is_dir():
+            shutil.copytree(registry.weights_folder(), copy)
+        compile_models([name], copy)
+        return copy
+
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from app.session.language import current, number, percent, sentence
 from app.session.language import gettext as _
 from app.views.names import model_names
 from pipeline import __version__
+from pipeline.inference import engine
 from pipeline.models import registry
 from pipeline.models.registry import WeightsError
 from pipeline.models.site import site_card
@@ -190,9 +191,15 @@ def show_weights() -> None:
 
 
 def show_device() -> None:
-    """Which processor or graphics card computes."""
-    name = prepare_device() if service().models.loaded() else processor()
+    """Which processor or graphics card computes, and with what."""
+    models = service().models
+    loaded = models.loaded()
+    name = prepare_device() if loaded else processor()
     st.markdown(_("Computed on: {device}.").format(device=name))
+    engines = sorted({models.prepare(model).result().engine for model in loaded})
+    if engines:
+        named = "; ".join(map(engine.describe, engines))
+        st.markdown(_("Computed with: {engine}.").format(engine=named))
 
 
 def show_versions() -> None:
@@ -207,14 +214,24 @@ def show_versions() -> None:
         _("Version"): platform.python_version(),
         _("Licence"): "PSF-2.0",
     }
-    st.table([own, python, *map(_package, _asked_for())])
+    st.table([own, python, *map(_package, filter(_is_installed, _asked_for()))])
 
 
 def _asked_for() -> list[str]:
     text = (registry.ROOT / "pyproject.toml").read_text(encoding="utf-8")
     project = tomllib.loads(text)["project"]
-    lines = project["dependencies"] + project["optional-dependencies"]["app"]
+    extras = project["optional-dependencies"]
+    lines = project["dependencies"] + extras["keras"] + extras["app"]
     return [name[0] for line in lines if (name := re.match(r"[A-Za-z0-9_.-]+", line))]
+
+
+def _is_installed(name: str) -> bool:
+    """An image for ONNX Runtime alone has neither TensorFlow nor Keras."""
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _package(name: str) -> dict:

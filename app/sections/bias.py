@@ -136,19 +136,18 @@ def variant_words() -> dict[str, str]:
 
 def variants(case: cases.Case, names: list[str]) -> dict[str, dict[str, float]]:
     """Every model's score of what is left when something is taken away."""
-    from pipeline.evaluation.ablation import score_variants
+    from pipeline.evaluation.ablation import score_replaced
 
     key = (case.radiograph.key, *names)
     if st.session_state.get("variants_of") != key:
+        scores = {}
         with st.spinner(_("Removing parts of the image…")):
-            st.session_state["variants"] = {
-                name: score_variants(
-                    case.radiograph.pixels,
-                    cases.prepare(name).result(),
-                    np.random.default_rng(0),
+            for name in names:
+                whole = cases.diagnosis_of(case, name)
+                scores[name] = {"full": whole.score} | score_replaced(
+                    case.radiograph.pixels, whole.answer, cases.prepare(name).result()
                 )
-                for name in names
-            }
+            st.session_state["variants"] = scores
         st.session_state["variants_of"] = key
     return st.session_state["variants"]
 

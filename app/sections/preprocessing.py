@@ -16,6 +16,8 @@ from app.session.language import gettext as _
 from app.session.language import number
 from app.views import stages as views
 from app.views.markdown import escape
+from pipeline.inference.engine import keras_is_installed
+from pipeline.serving.queue import on_keras
 
 if TYPE_CHECKING:  # they load TensorFlow, which the page's first words must not wait for
     from pipeline.inference.diagnosis import Diagnosis
@@ -118,6 +120,9 @@ def _url(stage: Stage) -> str:
 
 def show_equalisation(shown: list[Stage]) -> None:
     """HistNorm next to OpenCV, and both ways to count."""
+    if not keras_is_installed():
+        say_keras_is_missing()
+        return
     from pipeline.inference.stages import compare_equalisation
 
     by_name = {stage.name: stage for stage in shown}
@@ -152,9 +157,12 @@ def show_equalisation(shown: list[Stage]) -> None:
 @st.fragment
 def explore_graph(diagnosis: Diagnosis) -> None:
     """The graph as a diagram; a click on a layer shows what it makes of this film."""
+    if not keras_is_installed():
+        say_keras_is_missing()
+        return
     from pipeline.inference.layer_outputs import nodes
 
-    predictor = cases.prepare(diagnosis.model).result()
+    predictor = on_keras(cases.prepare(diagnosis.model).result())
     found = {node.name: node for node in nodes(predictor)}
     if st.session_state.get("layer") not in found:
         st.session_state["layer"] = "down1_conv1"
@@ -171,6 +179,14 @@ def explore_graph(diagnosis: Diagnosis) -> None:
     _show_layer(diagnosis, chosen)
 
 
+def say_keras_is_missing() -> None:
+    """Why a part of a page is not there."""
+    st.info(
+        _("This part needs TensorFlow, and this installation computes with ONNX Runtime alone."),
+        icon=":material/layers_clear:",
+    )
+
+
 def _take_click(chart: str) -> None:
     points = st.session_state[chart].selection.points
     if points and "customdata" in points[0]:
@@ -180,7 +196,7 @@ def _take_click(chart: str) -> None:
 def _show_layer(diagnosis: Diagnosis, node: Node) -> None:
     from pipeline.inference.layer_outputs import output_of
 
-    predictor = cases.prepare(diagnosis.model).result()
+    predictor = on_keras(cases.prepare(diagnosis.model).result())
     output = output_of(predictor, diagnosis.radiograph.pixels, node.name)
     st.markdown(
         _(

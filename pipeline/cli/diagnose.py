@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from pipeline.explain.overlay import draw_contour, overlay_heatmap
+from pipeline.inference.base_predictor import BasePredictor
 from pipeline.inference.diagnose import diagnose_bytes
 from pipeline.inference.diagnosis import Diagnosis
-from pipeline.inference.predictor import Predictor
 from pipeline.io.orientation import as_stored
 from pipeline.io.radiograph import UnreadableRadiograph
 from pipeline.text.messages import Message
@@ -26,14 +26,14 @@ ENDINGS = (".mask.png", ".overlay.png", ".heatmap.npy")
 STEM_BYTES = 200  # file systems allow 255 with the ending
 
 
-def diagnose_files(options, predictor: Predictor) -> int:
+def diagnose_files(options, predictor: BasePredictor) -> int:
     """Diagnose every file; exit status 1 when at least one of them was an error."""
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
     return int(sum(not _diagnose_file(path, options, predictor) for path in options.files) > 0)
 
 
-def _diagnose_file(path: Path, options, predictor: Predictor) -> bool:
+def _diagnose_file(path: Path, options, predictor: BasePredictor) -> bool:
     """Say what becomes of one file; whether all went well."""
     data = None
     try:
@@ -98,7 +98,7 @@ def _print(
 
 
 def _print_error(
-    path: Path, data: bytes | None, message: Message, predictor: Predictor, options
+    path: Path, data: bytes | None, message: Message, predictor: BasePredictor, options
 ) -> None:
     if options.format == "text":
         _print_line(f"{_shown(path)}: {message.sentence()}")

@@ -43,9 +43,9 @@ def _without_chatter():
 def _diagnose(options) -> int:
     with _without_chatter():
         from pipeline.cli.diagnose import diagnose_files
-        from pipeline.inference.predictor import Predictor
+        from pipeline.inference.engine import load_predictor
 
-        predictor = Predictor(options.model)
+        predictor = load_predictor(options.model)
         predictor(np.zeros((64, 64), np.float32))  # what is left to say is said on the first film
 
     return diagnose_files(options, predictor)
@@ -119,7 +119,7 @@ def _evaluate_site(options) -> None:
 def _bench(options) -> None:
     from pipeline.cli.bench import bench
 
-    _report(bench(), options.json)
+    _report(bench(options.part), options.json)
 
 
 def _explore(options) -> None:
@@ -197,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(run=_evaluate)
 
     add = commands.add_parser("bench", help="speed and size, as ratios where there is a peer")
+    add.add_argument("--part", action="append", choices=BENCHES, help="this alone; may be repeated")
     add.add_argument("--json", type=Path, metavar="FILE")
     add.set_defaults(run=_bench)
     add = commands.add_parser("explore", help="what is in the database")
@@ -211,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+BENCHES = ("engines", "start", "hist_norm", "heatmaps", "passes", "training", "files_mb")
 KINDS = ("scores", "heatmaps", "lungs", "changes", "sources", "together", "gate")
 
 

@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from pipeline.data.split import films_of
 from pipeline.evaluation.estimates import Result, against_unchanged
+from pipeline.inference.base_predictor import BasePredictor
 from pipeline.inference.diagnosis import Answer
-from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import read_radiograph
-from pipeline.layers.hist_norm import HistNorm
 
 # What the classifier is shown in place of the image's lungs; the last, only where it is masked.
 VARIANTS = ("full", "background_only", "mask_shape", "lungs_black", "lettering", "over_lungs")
+REPLACED = ("background_only", "mask_shape", "lungs_black")
 LETTERING = ("R", "L", "AP", "PORTABLE", "SUPINE")
 
 
@@ -28,6 +28,8 @@ def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> Re
     the mean absolute change of the score against the image as it is, ``flipped`` the share of
     images whose answer changes sides at the threshold.
     """
+    from pipeline.inference.predictor import Predictor
+
     predictor = Predictor(model)
     images = [image for image in films_of(data, part) if image.label]
     rng = np.random.default_rng(seed)
@@ -56,25 +58,37 @@ def judge_lungs(data: Path, model: str, part: str = "test", seed: int = 0) -> Re
 
 
 def score_variants(
-    image: np.ndarray, predictor: Predictor, rng: np.random.Generator
+    image: np.ndarray, predictor: BasePredictor, rng: np.random.Generator
 ) -> dict[str, float]:
     """The COVID score of one image, float32 (rows, columns) in 0..255, under each of `VARIANTS`."""
     answer = predictor(image)
     lettered = predictor(write_lettering(image, answer.mask, rng))
-    replaced = VARIANTS[1:4] + (VARIANTS[5:] if predictor.architecture.masked else ())
-    shown = np.stack([_shown(answer, image, name, predictor) for name in replaced])
+    replaced = REPLACED + (("over_lungs",) if predictor.architecture.masked else ())
     scores = {
         "full": answer.probabilities[predictor.covid],
         "lettering": lettered.probabilities[predictor.covid],
-    } | dict(zip(replaced, predictor.classify(shown), strict=True))
+    } | score_replaced(image, answer, predictor, replaced)
     return {name: float(scores[name]) for name in VARIANTS if name in scores}
 
 
-def _shown(answer: Answer, image: np.ndarray, variant: str, predictor: Predictor) -> np.ndarray:
+def score_replaced(
+    image: np.ndarray,
+    answer: Answer,
+    predictor: BasePredictor,
+    variants: tuple[str, ...] = REPLACED,
+) -> dict[str, float]:
+    """The COVID score where a classifier is shown each of ``variants`` instead of the lungs."""
+    shown = np.stack([_shown(answer, image, name, predictor) for name in variants])
+    return dict(zip(variants, map(float, predictor.classify(shown)), strict=True))
+
+
+def _shown(answer: Answer, image: np.ndarray, variant: str, predictor: BasePredictor) -> np.ndarray:
     size = predictor.entry.input_size
     small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     lungs = answer.mask > 0.5
     if variant == "over_lungs":
+        from pipeline.layers.hist_norm import HistNorm
+
         mask = lungs[None, ..., None].astype(np.float32)
         image = answer.masked_film[None, ..., None]
         return np.asarray(HistNorm(over="lungs")(image, mask))[0, ..., 0]

@@ -34,7 +34,8 @@ from pipeline.evaluation.estimates import (
     proportion,
     weighted_mean_with_interval,
 )
-from pipeline.inference.predictor import Answer, Predictor
+from pipeline.inference.diagnosis import Answer
+from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
 from pipeline.models import registry
 from pipeline.models.xception import CLASSES

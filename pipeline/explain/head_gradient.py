@@ -120,7 +120,9 @@ def _maximum(layer: keras.layers.Layer, x: Tensor, _y: Tensor, gradient: Tensor)
     shape = (-1, rows // high, high, columns // wide, wide, channels)
     windows = ops.transpose(ops.reshape(x, shape), (0, 1, 3, 5, 2, 4))
     windows = ops.reshape(windows, (-1, *windows.shape[1:4], high * wide))
-    first = ops.one_hot(ops.argmax(windows, axis=-1), high * wide, dtype="float32")
+    # Not by argmax, which looks at bits of a float in a way that ONNX does not know.
+    holds = ops.cast(windows == ops.max(windows, axis=-1, keepdims=True), "float32")
+    first = holds * ops.cast(ops.cumsum(holds, axis=-1) == 1, "float32")
     spread = ops.reshape(first * gradient[..., None], (-1, *windows.shape[1:4], high, wide))
     return ops.reshape(ops.transpose(spread, (0, 1, 4, 2, 5, 3)), (-1, rows, columns, channels))
 

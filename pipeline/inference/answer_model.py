@@ -31,8 +31,11 @@ class AnswerModel(keras.Model):
 
     def call(self, film):
         outputs = self.graph(film, training=False)
-        features = outputs["features"]
-        outputs = outputs | {"gradient": evidence_gradient(self.head, features, self.covid)}
+        return outputs | self.explain(outputs["features"])
+
+    def explain(self, features):
+        """``gradient`` and ``cells`` of a batch of feature maps."""
+        outputs = {"gradient": evidence_gradient(self.head, features, self.covid)}
         if self.pooled:
             outputs["cells"] = evidence_of_cells(self.head, features, self.covid)
         return outputs

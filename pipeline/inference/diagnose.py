@@ -6,8 +6,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from pipeline.inference.base_predictor import BasePredictor
 from pipeline.inference.diagnosis import Diagnosis
-from pipeline.inference.predictor import Predictor
 from pipeline.io.orientation import repaired
 from pipeline.io.radiograph import Radiograph, read_radiograph
 from pipeline.models.site import decisions_of
@@ -17,12 +17,12 @@ from pipeline.text.messages import Message
 MOST_PIXELS = 16_000_000
 
 
-def diagnose_bytes(data: bytes, predictor: Predictor, **settings) -> Diagnosis:
+def diagnose_bytes(data: bytes, predictor: BasePredictor, **settings) -> Diagnosis:
     """Read a film and diagnose it. Raises UnreadableRadiograph for what is no film."""
     return diagnose(read_radiograph(data), predictor, **settings)
 
 
-def explain(radiograph: Radiograph, verdict: Verdict, predictor: Predictor) -> Verdict:
+def explain(radiograph: Radiograph, verdict: Verdict, predictor: BasePredictor) -> Verdict:
     """Where no lungs were found, try whether they are found on the negative or the turned film.
 
     Of several that would pass, the one with the surest mask counts. Such a film gets that one
@@ -57,7 +57,7 @@ def _within_bounds(radiograph: Radiograph) -> Radiograph:
 
 def diagnose(
     radiograph: Radiograph,
-    predictor: Predictor,
+    predictor: BasePredictor,
     threshold: float | None = None,
     cam: str | None = None,
 ) -> Diagnosis:
@@ -72,7 +72,7 @@ def diagnose(
 
 def diagnose_many(
     radiographs: list[Radiograph],
-    predictor: Predictor,
+    predictor: BasePredictor,
     threshold: float | None = None,
     cam: str | None = None,
 ) -> list[Diagnosis]:

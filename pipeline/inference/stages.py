@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pipeline.inference.base_predictor import BasePredictor
 from pipeline.inference.diagnosis import Diagnosis
-from pipeline.inference.layer_outputs import output_of
-from pipeline.inference.predictor import Predictor
-from pipeline.layers.hist_norm import HistNorm
 
 NAMES = ("raw", "resized", "seen", "probability", "mask", "masked", "equalised")
 BINS = 64
@@ -34,19 +32,19 @@ class Stage:
         return (edges[1:] + edges[:-1]) / 2, shares, shares.cumsum()
 
 
-def stages_of(diagnosis: Diagnosis, predictor: Predictor) -> list[Stage]:
+def stages_of(diagnosis: Diagnosis, predictor: BasePredictor) -> list[Stage]:
     """The stages of `NAMES`, from the answer itself where it holds them."""
     film, answer = diagnosis.radiograph.pixels, diagnosis.answer
+    resized, seen = predictor.before_unet(film)
     pictures = {
         "raw": film / np.float32(255),
-        "resized": output_of(predictor, film, "rescale")[..., 0],
+        "resized": resized,
+        "seen": seen,
         "probability": answer.mask_probability,
         "mask": answer.mask,
         "masked": answer.masked_film,
         "equalised": answer.equalised_film,
     }
-    before_unet = "equalise_film" if _equalises_first(predictor) else "rescale"
-    pictures["seen"] = output_of(predictor, film, before_unet)[..., 0]
     lungs = answer.mask > 0.5
     return [
         Stage(
@@ -56,10 +54,6 @@ def stages_of(diagnosis: Diagnosis, predictor: Predictor) -> list[Stage]:
         )
         for name in NAMES
     ]
-
-
-def _equalises_first(predictor: Predictor) -> bool:
-    return any(layer.name == "equalise_film" for layer in predictor.graph.layers)
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,12 @@ class Equalised:
 
 
 def compare_equalisation(masked: np.ndarray, lungs: np.ndarray) -> Equalised:
-    """Compare on a masked film, float32 (rows, columns) in 0..1, and its mask, bool."""
+    """Compare on a masked film, float32 (rows, columns) in 0..1, and its mask, bool.
+
+    Loads Keras, which computes HistNorm.
+    """
+    from pipeline.layers.hist_norm import HistNorm
+
     levels = np.rint(masked * 255).astype(np.uint8)
     over_image = _levels(HistNorm()(masked[None, ..., None]))
     mask = lungs[None, ..., None].astype(np.float32)

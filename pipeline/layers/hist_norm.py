@@ -53,9 +53,10 @@ class HistNorm(keras.layers.Layer):
                 f"lungs, received lungs={'given' if lungs is not None else None}."
             )
         shape = ops.shape(image)
-        # By way of uint8, which halves the memory that is moved.
-        levels = ops.cast(ops.round(ops.clip(image, 0.0, 1.0) * 255.0), "uint8")
-        levels = ops.cast(ops.reshape(levels, (shape[0], -1)), "int32")
+        # Flat, since ONNX Runtime takes 30 times as long where the last axis is 1; by way of
+        # uint8, which halves the memory that is moved.
+        pixels = ops.clip(ops.reshape(image, (shape[0], -1)), 0.0, 1.0)
+        levels = ops.cast(ops.cast(ops.round(pixels * 255.0), "uint8"), "int32")
         first_bin = LEVELS * ops.expand_dims(ops.arange(shape[0], dtype="int32"), 1)
         bins = ops.reshape(levels + first_bin, (-1,))
         counted = ops.ones_like(bins) if lungs is None else ops.reshape(ops.round(lungs), (-1,))

@@ -24,10 +24,12 @@ class ThreeChannels(keras.layers.Layer):
     """
 
     def call(self, image: KerasTensor) -> KerasTensor:
-        brightened = ops.minimum(image * GAIN, 1.0)
         slopes = ops.conv(image, KERNELS, padding="same", data_format="channels_last")
-        edges = ops.sqrt(ops.sum(ops.square(slopes), axis=-1, keepdims=True) + 1e-12)
-        channels = ops.concatenate([image, brightened, ops.minimum(edges, 1.0)], axis=-1)
+        # Without the axis of 1, where ONNX Runtime takes 30 times as long.
+        edges = ops.sqrt(ops.sum(ops.square(slopes), axis=-1) + 1e-12)
+        image = ops.squeeze(image, -1)
+        brightened = ops.minimum(image * GAIN, 1.0)
+        channels = ops.stack([image, brightened, ops.minimum(edges, 1.0)], axis=-1)
         return channels * 2.0 - 1.0
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -110,8 +110,8 @@ class Entry:
     ``threshold`` is the one that the app starts with, ``operating_points`` gives others by name,
     ``calibration`` (slope, intercept) makes a score a probability, see
     `pipeline.evaluation.calibration`, ``triage`` limits to three answers; all four are chosen on
-    validation images. ``canary``: see `pipeline.serving.self_check`. ``training`` is shown as
-    it is.
+    validation images. ``canary``: see `pipeline.serving.self_check`. ``onnx``: the compiled model,
+    see `compiled_files`. ``training`` is shown as it is.
     """
 
     name: str
@@ -128,6 +128,7 @@ class Entry:
     cam: str = "gradcam"
     cam_scale: dict[str, Any] | None = None
     canary: float | None = None
+    onnx: dict[str, str] | None = None
     training: dict[str, Any] | None = None
 
     def decision_threshold(self) -> float:
@@ -219,6 +220,26 @@ def gate_sha256(folder: Path | None = None) -> str:
     return hashlib.sha256(gate.encode()).hexdigest()
 
 
+def compiled_names(name: str, folder: Path | None = None) -> tuple[Path, Path]:
+    """Where a classifier's compiled model lies: up to the classifier, and from there on."""
+    beside = entry(name, folder).file.parent
+    return beside / f"{name}.front.onnx", beside / f"{name}.onnx"
+
+
+def compiled_files(name: str, folder: Path | None = None) -> tuple[Path, Path]:
+    """A classifier's compiled model, see `pipeline.release.compiled`, after a look at its sha256.
+
+    Raises WeightsError where there is none, or none that was made from the registry's weights.
+    """
+    model, unet = entry(name, folder), entry("unet", folder)
+    files, made = compiled_names(name, folder), model.onnx or {}
+    if (made.get("weights_sha256"), made.get("unet_sha256")) == (model.sha256, unet.sha256):
+        hashes = [file_sha256(file) for file in files if file.is_file()]
+        if hashes == [made["front_sha256"], made["sha256"]]:
+            return files
+    raise WeightsError("not_compiled", file=files[1].name)
+
+
 def check_file(file: Path, sha256: str) -> Path:
     """The file, after its sha256 was compared. Raises WeightsError."""
     if not file.is_file():
@@ -239,6 +260,11 @@ def main() -> int:
         for name in read_registry()["models"]:
             checked = entry(name)
             print(f"{name}: {checked.checked_file().name}, {checked.parameters:,} parameters, ok")
+        for name in classifiers(every=True):
+            try:
+                print(f"{name}: {', '.join(file.name for file in compiled_files(name))}, ok")
+            except WeightsError as error:  # Keras answers as well
+                print(f"{name}: {error}")
         if detector := read_registry()["gate"].get("detector"):
             check_file(weights_folder() / detector["file"], detector["sha256"])
             print(f"gate: {detector['file']}, ok")

@@ -1,18 +1,21 @@
-"""Every classifier: how it is built and what its last feature map looks at."""
+"""Every classifier: how it is built and what its last feature map looks at.
 
-from collections.abc import Callable
+Plain data: Keras is imported when a model is built, and no sooner.
+"""
+
+from __future__ import annotations
+
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import keras
-
-from pipeline.models.light_cnn import build_light_cnn
-from pipeline.models.report_cnns import build_cnn1, build_cnn2
-from pipeline.models.xception import build_xception
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """One classifier.
+    """One classifier, built by the function ``builder`` of the module ``module``.
 
     ``last_features`` names the layer that heatmaps are computed from; its cell (i, j) looks at
     pixel (offset + stride i, offset + stride j) of the input of ``input_size`` squared pixels.
@@ -21,7 +24,8 @@ class Architecture:
     ``for_reading``: whether a reader may choose it, or whether it only serves comparisons.
     """
 
-    build: Callable[[], keras.Model]
+    module: str
+    builder: str
     parameters: int
     input_size: int
     last_features: str
@@ -31,15 +35,33 @@ class Architecture:
     masked: bool = True
     for_reading: bool = True
 
+    def build(self) -> keras.Model:
+        """The model, untrained."""
+        model: keras.Model = getattr(import_module(self.module), self.builder)()
+        return model
+
 
 ARCHITECTURES = {
-    "light": Architecture(build_light_cnn, 79_410, 256, "stage4_relu2", 8, 33.5),
-    "xception": Architecture(build_xception, 3_719_630, 224, "head_relu2", 16, 11),
+    "light": Architecture(
+        "pipeline.models.light_cnn", "build_light_cnn", 79_410, 256, "stage4_relu2", 8, 33.5
+    ),
+    "xception": Architecture(
+        "pipeline.models.xception", "build_xception", 3_719_630, 224, "head_relu2", 16, 11
+    ),
     "cnn1": Architecture(
-        build_cnn1, 444_359, 256, "stage3_conv", 16, 18, pooled=False, for_reading=False
+        "pipeline.models.report_cnns",
+        "build_cnn1",
+        444_359,
+        256,
+        "stage3_conv",
+        16,
+        18,
+        pooled=False,
+        for_reading=False,
     ),
     "cnn2": Architecture(
-        build_cnn2,
+        "pipeline.models.report_cnns",
+        "build_cnn2",
         3_065_217,
         256,
         "stage4_conv",

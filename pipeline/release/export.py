@@ -9,13 +9,12 @@ import json
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from pipeline.inference.predictor import Predictor
+from pipeline.release.compiled import write_onnx
 
 FORMATS = ("savedmodel", "onnx")
 OUTPUTS = ("mask_probability", "mask", "probabilities")
-OPSET = 17
 
 
 def export(model: str, form: str, path: Path) -> None:
@@ -28,11 +27,12 @@ def export(model: str, form: str, path: Path) -> None:
         raise FileExistsError(f"{path} is there already: name another place.")
     predictor = Predictor(model)
     path.parent.mkdir(parents=True, exist_ok=True)
+    chosen = {name: predictor.graph.output[name] for name in OUTPUTS}
+    graph = keras.Model(predictor.graph.input, chosen)
     if form == "onnx":
-        _write_onnx(predictor, path)
+        films = {"film": (None, None, None, 1)}
+        write_onnx(lambda film: graph(film, training=False), path, films)
     else:
-        chosen = {name: predictor.graph.output[name] for name in OUTPUTS}
-        graph = keras.Model(predictor.graph.input, chosen)
         graph.export(path, format="tf_saved_model", verbose=False)
     description = {
         "model": model,
@@ -45,24 +45,3 @@ def export(model: str, form: str, path: Path) -> None:
         "note": "No quality gate is in the graph. Not for diagnostic use.",
     }
     path.with_name(path.name + ".json").write_text(json.dumps(description, indent=1) + "\n")
-
-
-def _write_onnx(predictor: Predictor, path: Path) -> None:
-    try:
-        import tf2onnx
-    except ImportError as error:
-        raise RuntimeError(
-            "ONNX needs packages that the app does not: pip install -r requirements-dev.txt"
-        ) from error
-
-    def answer(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = predictor.graph(image, training=False)
-        return {name: outputs[name] for name in OUTPUTS}
-
-    images = [tf.TensorSpec((None, None, None, 1), tf.float32, name="film")]
-    tf2onnx.convert.from_function(
-        tf.function(answer, input_signature=images),
-        input_signature=images,
-        opset=OPSET,
-        output_path=str(path),
-    )

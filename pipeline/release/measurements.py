@@ -38,7 +38,7 @@ def measured(model: str, what: str, folder: Path | None = None) -> dict[str, Any
     return result if result.get("weights_sha256", own) == own else None
 
 
-def scores_on_test_images(model: str, folder: Path | None = None) -> dict[str, Any] | None:
+def scores_on_test_films(model: str, folder: Path | None = None) -> dict[str, Any] | None:
     """The scores of a model, see `measured`."""
     return measured(model, "test", folder)
 

@@ -5,6 +5,7 @@
     python -m pipeline.release.publish gate --data DIR
     python -m pipeline.release.publish detector --data DIR  the gate's detector alone
     python -m pipeline.release.publish cam --data DIR  every model's default heatmap method
+    python -m pipeline.release.publish onnx            every classifier for ONNX Runtime
     python -m pipeline.release.publish card            tables of scores, in both READMEs
 
 Threshold, operating points, calibration, triage limits, heatmap method and the gate are chosen on
@@ -17,6 +18,7 @@ import argparse
 import copy
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ from pipeline.models.spec import ARCHITECTURES
 from pipeline.models.unet import build_unet
 from pipeline.quality.gate import LungStatistics
 from pipeline.quality.limits import open_gate, set_gate
+from pipeline.release.compiled import compile_model
 from pipeline.release.model_card import write_card
 from pipeline.serving import self_check
 from pipeline.training.fit import predictor_of
@@ -79,6 +82,7 @@ def release(name: str, run: Path, data: Path) -> None:
         entry["cam_scale"] = _scales(name, data)
     _write(folder, description)
     set_canaries(folder)
+    compile_models(COMPILED if name == "unet" else {name} & set(COMPILED))
 
 
 def set_canaries(folder: Path) -> None:
@@ -87,6 +91,23 @@ def set_canaries(folder: Path) -> None:
     for model in registry.classifiers(every=True):
         description["models"][model]["canary"] = round(self_check.score(Predictor(model)), 5)
     _write(folder, description)
+
+
+# CNN-2 stands beside the others on a page; CNN-1 is not asked there.
+COMPILED = ("light", "xception", "cnn2")
+
+
+def compile_models(models: Collection[str] = COMPILED, folder: Path | None = None) -> None:
+    """Compile those of ``models`` whose weights are there beside them, see `compile_model`."""
+    folder = folder or registry.weights_folder()
+    for model in [m for m in registry.classifiers(folder, every=True) if m in models]:
+        files = registry.compiled_names(model, folder)
+        made = compile_model(model, *files, folder)
+        description = _read(folder)
+        description["models"][model]["onnx"] = made
+        _write(folder, description)
+        for file in files:
+            print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
 
 
 def choose_again(data: Path, models: list[str] | None = None) -> None:
@@ -183,15 +204,17 @@ def _write(folder: Path, description: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    others = ["decisions", "gate", "detector", "cam", "card"]
+    others = ["decisions", "gate", "detector", "cam", "onnx", "card"]
     parser.add_argument("what", choices=["unet", *ARCHITECTURES, *others])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path)
-    parser.add_argument("--model", action="append", help="for cam and decisions: this one alone")
+    parser.add_argument("--model", action="append", help="for cam, decisions, onnx: this alone")
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="for gate, see not_chest")
     arguments = parser.parse_args()
     if arguments.what == "card":
         write_card()
+    elif arguments.what == "onnx":
+        compile_models(arguments.model or COMPILED)
     elif arguments.data is None:
         parser.error("--data is needed")
     elif arguments.what == "gate":

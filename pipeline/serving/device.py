@@ -1,9 +1,10 @@
-"""Which processor runs the graph."""
+"""What computes: engine, and processor or graphics card."""
 
 import logging
 from functools import cache
 from pathlib import Path
 
+from pipeline.inference.engine import sees_graphics_card
 from pipeline.serving.settings import read_settings
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,15 @@ def prepare_device() -> str:
     To be called before the first model is made. Where a graphics card was asked for and none is
     found, the log says so and the processor computes.
     """
+    settings = read_settings()
+    if settings.engine != "onnx" and sees_graphics_card():
+        return _prepare_card()
+    if settings.gpu:
+        log.warning("no graphics card is to be had: the processor computes, more slowly")
+    return processor()
+
+
+def _prepare_card() -> str:
     import tensorflow as tf
 
     cards = tf.config.list_physical_devices("GPU")
@@ -24,12 +34,8 @@ def prepare_device() -> str:
             tf.config.experimental.set_memory_growth(card, True)
         except RuntimeError as error:  # something has used it already
             log.warning("memory growth of %s: %s", card.name, error)
-    if cards:
-        details = tf.config.experimental.get_device_details(cards[0])
-        return details.get("device_name", cards[0].name)
-    if read_settings().gpu:
-        log.warning("no graphics card is to be had: the processor computes, more slowly")
-    return processor()
+    details = tf.config.experimental.get_device_details(cards[0])
+    return details.get("device_name", cards[0].name)
 
 
 def processor() -> str:

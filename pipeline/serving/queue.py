@@ -13,6 +13,7 @@ import atexit
 import contextlib
 import gc
 import logging
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -446,15 +447,25 @@ def service() -> Service:
 
 
 def _load(name: str):
-    from pipeline.inference.predictor import Predictor
+    from pipeline.inference.engine import load_predictor
     from pipeline.serving.device import prepare_device
 
     prepare_device()
-    predictor, film = Predictor(name), np.zeros((64, 64), np.float32)
-    predictor(film)  # trace both before the first film waits for them
+    predictor, film = load_predictor(name, read_settings().engine), np.zeros((64, 64), np.float32)
+    predictor(film)  # Keras traces both before the first film waits for them
     predictor.find_lungs(film)
     _keep_out_of_cleaning()
     return predictor
+
+
+@cache
+def on_keras(predictor):
+    """The same model on Keras, see `pipeline.inference.engine.on_keras`; may take seconds."""
+    from pipeline.inference import engine
+
+    found = engine.on_keras(predictor)
+    _keep_out_of_cleaning()
+    return found
 
 
 def _keep_out_of_cleaning() -> None:
@@ -463,9 +474,8 @@ def _keep_out_of_cleaning() -> None:
     It calls `keras.backend.clear_session`, which drops TensorFlow's kernels under the worker's
     feet, and collects garbage twice, 0.3 s each among the half million objects of a loaded model.
     """
-    import keras
-
-    keras.backend.clear_session = lambda: None
+    if keras := sys.modules.get("keras"):  # never loaded on another engine's account
+        keras.backend.clear_session = lambda: None
     gc.collect()
     gc.freeze()
 

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import cache, lru_cache, partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -40,8 +40,8 @@ class Settings(BaseSettings):
     """The server's settings; docs/operations.md has a row for each, which a test compares.
 
     A field is the variable of its name in capitals after `PREFIX`. Read with `read_settings`.
-    ``PULMOSCOPE_DATA`` and ``PULMOSCOPE_WEIGHTS`` are read anew whenever they are needed, the
-    others once, when the server starts.
+    ``PULMOSCOPE_DATA``, ``PULMOSCOPE_WEIGHTS`` and ``PULMOSCOPE_ENGINE`` are read anew whenever
+    they are needed, the others once, when the server starts.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     weights: str = Field("", description="folder of weights and registry")
     site: str = Field("", description="site card: threshold and triage of a hospital")
     preload: Names = Field("light", description="models loaded at the start, by commas")
+    engine: Literal["auto", "keras", "onnx"] = Field("auto", description="auto, keras or onnx")
     queue: Whole = Field(64, ge=1, le=10_000, description="images that may wait at a time")
     batch: Whole = Field(4, ge=1, le=256, description="images of one size per forward pass")
     patience: Whole = Field(120, ge=1, le=3600, description="seconds an image may wait")
@@ -74,10 +75,12 @@ class Settings(BaseSettings):
 
 @cache
 def variables() -> dict[str, dict[str, Any]]:
-    """Every variable by name, with ``default``, ``about``, ``low`` and ``high``."""
+    """Every variable by name, with ``default``, ``about``, ``low``, ``high`` and ``choices``."""
     found = {}
     for name, field in Settings.model_fields.items():
         about = {"default": field.default, "about": field.description, "low": None, "high": None}
+        chosen = get_origin(field.annotation) is Literal
+        about["choices"] = get_args(field.annotation) if chosen else ()
         for limit in field.metadata:
             if isinstance(limit, Ge | Le):
                 about |= {"low": limit.ge} if isinstance(limit, Ge) else {"high": limit.le}
@@ -99,9 +102,11 @@ def _settings(given: tuple[tuple[str, str], ...]) -> Settings:
         return Settings(**source())
     except ValidationError as error:
         name = PREFIX + str(error.errors()[0]["loc"][0]).upper()
-        low, high = (variables()[name][end] for end in ("low", "high"))
-        said = f"{name} is {dict(given)[name]!r}: give a whole number from {low} to {high}."
-        raise ValueError(said) from None
+        about = variables()[name]
+        wanted = f"a whole number from {about['low']} to {about['high']}"
+        if about["choices"]:
+            wanted = f"one of {', '.join(about['choices'])}"
+        raise ValueError(f"{name} is {dict(given)[name]!r}: give {wanted}.") from None
 
 
 def check_settings(

@@ -50,6 +50,7 @@ SENTENCES = {
     "weights_missing": "The weights file {file} is missing: the server administrator can restore it from the repository's folder weights/.",
     "weights_differ": "The weights file {file} is not the one that registry.json describes (its sha256 differs): the server administrator can restore it from the repository's folder weights/.",
     "record_damaged": "The file {file}, which holds measurements, is damaged: the server administrator can restore it from the repository's folder weights/, or delete it to go without.",
+    "not_compiled": "There is no compiled model {file} that fits the weights: the server administrator can make it with 'python -m pipeline.release.publish onnx'.",
     "weights_registry": "The list of models, {file}, is missing or damaged: the server administrator can restore it from the repository's folder weights/.",
     "site_card": "The site card {file} is missing or was changed after it was made: restore it, or make it again with 'python -m pipeline evaluate --site'.",
     "model_unknown": "There is no model {model}: choose one of {known}.",

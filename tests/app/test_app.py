@@ -84,14 +84,14 @@ def test_an_inverted_film_gets_no_score_and_can_be_inverted(page):
 
 
 def test_sliders_do_not_ask_the_model_again(page, monkeypatch):
-    from pipeline.inference.predictor import Predictor
+    from pipeline.inference.base_predictor import BasePredictor
 
     choose(page, "clear")
 
     def refuse(*_):
         raise AssertionError("the model ran again")
 
-    monkeypatch.setattr(Predictor, "many", refuse)
+    monkeypatch.setattr(BasePredictor, "many", refuse)
     page.slider(key="prevalence").set_value(30.0)
     page.selectbox(key="point").set_value("own")
     page.run()
@@ -279,6 +279,7 @@ def test_damaged_weights_are_named_on_the_page_and_restoring_them_is_enough(
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "light.weights.h5").write_bytes(b"not weights")
+    (tmp_path / "light.onnx").unlink(missing_ok=True)
     monkeypatch.setenv("PULMOSCOPE_WEIGHTS", str(tmp_path))
     fresh = queue.Service(queue.Models(queue._load), queue.InferenceQueue())
     monkeypatch.setattr(cases, "service", lambda: fresh)
@@ -298,6 +299,7 @@ def test_a_page_that_is_drawn_does_not_reset_keras(page):
     import keras
 
     choose(page, "clear")
+    queue.on_keras(queue.service().models.prepare("light").result())
     first = keras.layers.Dense(1).name
     page.run()
     assert keras.layers.Dense(1).name != first  # Keras goes on counting
@@ -337,11 +339,13 @@ def test_a_film_that_was_dropped_from_the_queue_is_asked_anew(monkeypatch):
 
 
 def test_the_about_page_names_weights_and_versions(page):
+    choose(page, "clear")
     page.switch_page("../pages/about.py").run()
     hashes = page.code[0].value
     for name in registry.read_registry()["models"]:
         assert registry.entry(name).sha256 in hashes
     packages = str([table.value.to_dict() for table in page.table])
+    assert re.search(r"Computed with: (ONNX Runtime|Keras) \d", shown(page))
     assert "tensorflow" in packages and metadata.version("tensorflow") in packages
 
 

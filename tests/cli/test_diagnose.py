@@ -262,18 +262,3 @@ def test_explore_counts_what_is_there(tmp_path, films, capsys):
     assert dark <= bright
     even = np.linspace(0, 1, 65)[1:]
     assert np.abs(np.cumsum(covid["levels"]["equalised"]) - even).max() < 0.2
-
-
-@pytest.mark.slow
-def test_bench_reports_ratios_and_sizes(monkeypatch, tmp_path, capsys):
-    """HistNorm is measured; what loads or trains models is left out, which takes a minute."""
-    from pipeline.cli import bench
-
-    for slow in ("_model", "_training", "_passes"):
-        monkeypatch.setattr(bench, slow, lambda name: name)
-    assert main(["bench", "--json", str(tmp_path / "bench.json")]) == 0
-    result = json.loads((tmp_path / "bench.json").read_text())
-    assert {"times_faster_per_film", "times_faster_whole_batch"} <= result["hist_norm"].keys()
-    assert result["files_mb"]["xception"] < 67
-    assert {"light", "xception"} <= result["models"].keys()
-    assert result == json.loads(capsys.readouterr().out)

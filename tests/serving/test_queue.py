@@ -375,6 +375,7 @@ def test_a_variable_out_of_range_is_a_sentence(name, value):
         ("PULMOSCOPE_SIGNIN", "1", "did you mean PULMOSCOPE_SIGN_IN?"),
         ("PULMOSCOPE_XYZZY", "1", "README"),
         ("PULMOSCOPE_SIGN_IN", "yes", "give a whole number from 0 to 1"),
+        ("PULMOSCOPE_ENGINE", "torch", "give one of auto, keras, onnx"),
         ("PULMOSCOPE_DATA", "/no/such/folder", "there is no such folder"),
         ("PULMOSCOPE_METRICS_ADDRESS", "everywhere", "give an address"),
         ("PULMOSCOPE_PROXIES", "10.0.0.1, caddy", "give an address"),
