@@ -10,7 +10,7 @@ classifier, and a classifier be shown something else. The gate is in neither.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def compile_model(name: str, front: Path, rear: Path, folder: Path | None = None
 def write_onnx(
     answer: Callable[..., dict[str, tf.Tensor]],
     path: Path,
-    inputs: dict[str, tuple[int | None, ...]],
+    inputs: Mapping[str, tuple[int | None, ...]],
 ) -> None:
     """Convert a function to a dict of outputs; ``inputs``: the shape of each argument, float32.
 
