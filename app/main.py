@@ -10,7 +10,7 @@ if str(ROOT) not in sys.path:
 import streamlit as st
 
 from app.components import demonstration, failure, uploader
-from app.session import sign_in
+from app.session import lost, sign_in
 from app.session.language import LANGUAGES, current, declare
 from app.session.language import gettext as _
 
@@ -56,6 +56,7 @@ st.warning(
     icon=":material/warning:",
 )
 sign_in.require()
+lost.say_if_lost()
 demonstration.show(next(name for name, one in pages.items() if one == page))
 try:
     page.run()

@@ -48,26 +48,29 @@ class Visit:
         # As browsers do, drop a connection before the server does, after 5 s.
         kept = httpx.Limits(keepalive_expiry=2)
         self.http = httpx.AsyncClient(base_url=address, timeout=300, limits=kept)
+        self.rerun = BackMsg()  # the last that was sent, with the widgets as they stand
+        self.rerun.rerun_script.query_string = ""
 
     async def __aenter__(self):
         await self.http.get("/_stcore/host-config")
         await self.http.get("/_stcore/health")
+        await self.connect()
+        await self.send(self.rerun)
+        await self.page_drawn()
+        return self
+
+    async def connect(self) -> None:
+        """Open a WebSocket with the cookies that there are: a proxy may have set one, too."""
         self.token = self.http.cookies.get(XSRF, "")
-        url = f"ws://{urlsplit(self.address).netloc}/_stcore/stream"
-        headers = {"Cookie": f"{XSRF}={self.token}", "Origin": self.address}
+        cookies = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
         self.socket = await websockets.connect(
-            url,
-            additional_headers=headers,
+            f"ws://{urlsplit(self.address).netloc}/_stcore/stream",
+            additional_headers={"Cookie": cookies, "Origin": self.address},
             subprotocols=["streamlit", self.token],
             max_size=None,
             ping_interval=None,
         )
         self.uploader = self.session = self.said = ""
-        message = BackMsg()
-        message.rerun_script.query_string = ""
-        await self.send(message)
-        await self.page_drawn()
-        return self
 
     async def __aexit__(self, *_):
         await self.socket.close()
@@ -114,12 +117,12 @@ class Visit:
             place.upload_url, files={"file": (name, data)}, headers={"X-Xsrftoken": self.token}
         )
         sent.raise_for_status()
-        message = BackMsg()
-        widget = message.rerun_script.widget_states.widgets.add(id=self.uploader)
+        self.rerun = BackMsg()
+        widget = self.rerun.rerun_script.widget_states.widgets.add(id=self.uploader)
         info = widget.file_uploader_state_value.uploaded_file_info.add()
         info.file_id, info.name, info.size = place.file_id, name, len(data)
         info.file_urls.CopyFrom(place)
-        await self.send(message)
+        await self.send(self.rerun)
         await self.page_drawn()
         if not ANSWERED.search(self.said):
             raise AssertionError(f"no answer: {self.said[-300:]!r}")

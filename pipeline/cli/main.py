@@ -1,4 +1,4 @@
-"""The command line: diagnose, train, evaluate, bench, explore, export."""
+"""The command line: diagnose, screen, train, evaluate, bench, explore, export."""
 
 import argparse
 import contextlib
@@ -116,6 +116,23 @@ def _evaluate_site(options) -> None:
     print(f"{path} and {path.with_suffix('.pdf')}: set PULMOSCOPE_SITE to the first.")
 
 
+def _screen(options) -> None:
+    from pipeline.screening.screen import screen
+
+    said = screen(
+        options.source,
+        options.out,
+        options.model,
+        options.threshold,
+        options.masks,
+        options.resume,
+        options.address,
+        options.shard,
+    )
+    print(", ".join(f"{count} {status}" for status, count in sorted(said.items())))
+    print(options.out / "summary.html")
+
+
 def _bench(options) -> None:
     from pipeline.cli.bench import bench
 
@@ -196,6 +213,17 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--json", type=Path, metavar="FILE")
     add.set_defaults(run=_evaluate)
 
+    add = commands.add_parser("screen", help="an archive of radiographs, to Parquet")
+    add.add_argument("source", metavar="SOURCE", help="folder, list, ZIP, tar, DICOMDIR or URL")
+    add.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add.add_argument("--model", choices=("light", "xception"), default="light")
+    add.add_argument("--threshold", type=_unit_interval, help="COVID at or above this score, 0..1")
+    add.add_argument("--masks", action="store_true", help="write lung masks, too")
+    add.add_argument("--resume", action="store_true", help="go on after the last finished shard")
+    add.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster")
+    add.add_argument("--shard", type=_count, default=128, metavar="N", help="files of a part")
+    add.set_defaults(run=_screen)
+
     add = commands.add_parser("bench", help="speed and size, as ratios where there is a peer")
     add.add_argument("--part", action="append", choices=BENCHES, help="this alone; may be repeated")
     add.add_argument("--json", type=Path, metavar="FILE")
@@ -221,6 +249,12 @@ def _unit_interval(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is outside 0..1")
     return value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of files")
+    return int(text)
 
 
 def _there(text: str) -> Path:

@@ -1,0 +1,1 @@
+"""Archives of radiographs: ``python -m pipeline screen``."""
