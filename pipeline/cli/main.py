@@ -213,17 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--json", type=Path, metavar="FILE")
     add.set_defaults(run=_evaluate)
 
-    add = commands.add_parser("screen", help="an archive of radiographs, to Parquet")
-    add.add_argument("source", metavar="SOURCE", help="folder, list, ZIP, tar, DICOMDIR or URL")
-    add.add_argument("--out", type=Path, required=True, metavar="DIR")
-    add.add_argument("--model", choices=("light", "xception"), default="light")
-    add.add_argument("--threshold", type=_unit_interval, help="COVID at or above this score, 0..1")
-    add.add_argument("--masks", action="store_true", help="write lung masks, too")
-    add.add_argument("--resume", action="store_true", help="go on after the last finished shard")
-    add.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster")
-    add.add_argument("--shard", type=_count, default=128, metavar="N", help="files of a part")
-    add.set_defaults(run=_screen)
-
+    _add_screen(commands)
     add = commands.add_parser("bench", help="speed and size, as ratios where there is a peer")
     add.add_argument("--part", action="append", choices=BENCHES, help="this alone; may be repeated")
     add.add_argument("--json", type=Path, metavar="FILE")
@@ -249,6 +239,19 @@ def _unit_interval(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is outside 0..1")
     return value
+
+
+def _add_screen(commands: argparse._SubParsersAction) -> None:
+    add = commands.add_parser("screen", help="an archive of radiographs, to Parquet")
+    add.add_argument("source", metavar="SOURCE", help="folder, list, ZIP, tar, DICOMDIR or URL")
+    add.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add.add_argument("--model", choices=("light", "xception"), default="light")
+    add.add_argument("--threshold", type=_unit_interval, help="COVID at or above this score, 0..1")
+    add.add_argument("--masks", action="store_true", help="write lung masks, too")
+    add.add_argument("--resume", action="store_true", help="go on after the last finished shard")
+    add.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster")
+    add.add_argument("--shard", type=_count, default=128, metavar="N", help="files of a part")
+    add.set_defaults(run=_screen)
 
 
 def _count(text: str) -> int:

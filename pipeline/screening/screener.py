@@ -26,10 +26,10 @@ class Screener:
         for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
             os.environ[name] = str(threads)
         cv2.setNumThreads(threads)
-        from pipeline.inference.predictor import Predictor  # TensorFlow counts its threads here
+        from pipeline.inference.engine import load_predictor  # engines count their threads here
 
         self.run, self.threshold, self.masks = run, threshold, masks
-        self.predictor = Predictor(model)
+        self.predictor = load_predictor(model)
         self.gate_sha256 = registry.gate_sha256()
 
     def screen(self, shard: list[str]) -> dict[str, int]:

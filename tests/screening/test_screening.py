@@ -150,7 +150,7 @@ def test_a_shard_has_one_row_a_file(tmp_path, wrong):
 
 @pytest.fixture
 def reader(tmp_path, predictor, monkeypatch):
-    monkeypatch.setattr("pipeline.inference.predictor.Predictor", lambda model: predictor)
+    monkeypatch.setattr("pipeline.inference.engine.load_predictor", lambda model: predictor)
     monkeypatch.setattr(screener.cv2, "setNumThreads", lambda threads: None)
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.setenv(name, "1")
