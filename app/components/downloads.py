@@ -56,11 +56,12 @@ def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
 
 def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis], name: str) -> None:
     """Hand over the objects, or say why there are none."""
-    from pipeline.report.dicom.objects import NotExportable, dicom_zip
+    from pipeline.report.dicom.results import results_zip
+    from pipeline.report.dicom.source import NotExportable
 
     try:
         with st.spinner(_("Creating the DICOM objects…")):
-            content = dicom_zip(case.source, diagnoses)
+            content = results_zip(case.source, diagnoses, _)
     except NotExportable as error:
         st.error(sentence(error.message), icon=":material/error:")
     else:

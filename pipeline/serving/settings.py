@@ -5,13 +5,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import partial
+from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
-def _variable(name: str, default, about: str, low=None, high=None):
+def _variable(name: str, default, about: str, low=None, high=None, secret=False):
     about = {"name": name, "about": about, "low": low, "high": high}
-    return field(default=default, metadata=about)
+    return field(default=default, metadata=about, repr=not secret)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,14 @@ class Settings:
     metrics_address: str = _variable("PULMOSCOPE_METRICS_ADDRESS", "127.0.0.1", "who may ask it")
     gpu: int = _variable("PULMOSCOPE_GPU", 0, "1: warn where no graphics card is found", 0, 1)
     sign_in: int = _variable("PULMOSCOPE_SIGN_IN", 0, "1: signing in is required", 0, 1)
+    pacs: str = _variable("PULMOSCOPE_PACS", "", "address of a PACS's DICOMweb service")
+    pacs_user: str = _variable("PULMOSCOPE_PACS_USER", "", "user, or client id of OAuth2")
+    pacs_password: str = _variable(
+        "PULMOSCOPE_PACS_PASSWORD", "", "its password or secret", secret=True
+    )
+    pacs_token: str = _variable("PULMOSCOPE_PACS_TOKEN", "", "where OAuth2 gives a token")
+    pacs_secrets: str = _variable("PULMOSCOPE_PACS_SECRETS", "", "TOML file with those, [pacs]")
+    pacs_ca: str = _variable("PULMOSCOPE_PACS_CA", "", "certificates that its TLS is checked by")
 
 
 def variables() -> dict[str, dict]:
@@ -73,6 +83,14 @@ def check_settings(environment=os.environ, models: Collection[str] | None = None
     for name, folder in (("DATA", settings.data), ("WEIGHTS", settings.weights)):
         if folder and not Path(folder).is_dir():
             raise ValueError(f"PULMOSCOPE_{name} is {folder!r}: there is no such folder.")
+    for name, file in (("SECRETS", settings.pacs_secrets), ("CA", settings.pacs_ca)):
+        if file and not Path(file).is_file():
+            raise ValueError(f"PULMOSCOPE_PACS_{name} is {file!r}: there is no such file.")
+    for name, address in (("PACS", settings.pacs), ("PACS_TOKEN", settings.pacs_token)):
+        if address:
+            _check_web_address(f"PULMOSCOPE_{name}", address)
+    if settings.pacs and find_spec("dicomweb_client") is None:
+        raise ValueError("PULMOSCOPE_PACS needs the extra 'pacs': pip install 'pulmoscope[pacs]'.")
     _check_address("PULMOSCOPE_METRICS_ADDRESS", settings.metrics_address, ip_address)
     for one in filter(None, settings.proxies.split(",")):
         _check_address("PULMOSCOPE_PROXIES", one.strip(), partial(ip_network, strict=False))
@@ -89,6 +107,17 @@ def _check_address(name: str, text: str, read: Callable) -> None:
         read(text)
     except ValueError as error:
         raise ValueError(f"{name} names {text!r}: give an address such as 10.0.0.1.") from error
+
+
+def _check_web_address(name: str, text: str) -> None:
+    """What names patients goes over TLS, but within this machine or a network of containers."""
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or parts.username or parts.query:
+        raise ValueError(f"{name} is no address: give one such as https://pacs.example/dicom-web.")
+    near = host == "::1" or host.startswith("127.") or not {".", ":"} & set(host)
+    if parts.scheme == "http" and not near:
+        raise ValueError(f"{name} sends patients' names unencrypted to {host}: give https://.")
 
 
 def _whole_number(about: dict, text: str) -> int:
