@@ -6,6 +6,7 @@ and nothing else. What comes in has its place in the server's budget of memory b
 
 import contextlib
 import io
+import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,11 +24,14 @@ from pipeline.pacs.transport import BoundedSession, Deadline, PacsError
 from pipeline.serving import budget
 from pipeline.serving.settings import read_settings
 
+# It retries nothing here, and would print the trace of every failure.
+logging.getLogger("retrying").setLevel(logging.CRITICAL)
 SECONDS = 25.0  # for one operation, whatever it takes
 MOST_FOUND = 100  # images of one search
 MOST_BYTES = 100_000_000  # of one answer
 LIST_BYTES = 20_000_000  # of a list, or a picture for it
 MODALITIES = ("CR", "DX", "RG")
+ONE_ALONE = ("pacs_missing", "pacs_status", "pacs_large")  # what the next picture need not have
 # What a search asks of each image beside its UIDs.
 FIELDS = (
     "StudyDate",
@@ -99,11 +103,22 @@ class Archive:
         latest = sorted(found.values(), key=lambda one: (one.date, one.time), reverse=True)
         return latest[:MOST_FOUND], more or len(latest) > MOST_FOUND
 
-    def thumbnail(self, image: FoundImage) -> bytes:
-        """The PACS's own rendering, a JPEG; its size is the PACS's choice."""
+    def thumbnails(self, images: Sequence[FoundImage]) -> dict[str, bytes]:
+        """The PACS's own renderings, JPEGs, by instance; as many as come in time.
+
+        Their size is the PACS's choice. One that it cannot render is left out.
+        """
+        came: dict[str, bytes] = {}
         with self._operation(lambda size: LIST_BYTES) as client:
-            jpeg = client.retrieve_instance_rendered(*image.uids, media_types=("image/jpeg",))
-            return bytes(jpeg)
+            for image in images:
+                try:
+                    jpeg = client.retrieve_instance_rendered(*image.uids, ("image/jpeg",))
+                except PacsError as error:
+                    if error.message.code not in ONE_ALONE:
+                        break
+                    continue
+                came[image.instance] = bytes(jpeg)
+        return came
 
     @contextlib.contextmanager
     def image(self, image: FoundImage, party: str) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -147,8 +148,8 @@ BAD = {
 }
 
 
-WAYS = ("search", "image", "thumbnail", "store")
-# A picture that is none is told by who reads it; a store that is answered by 200 has stored.
+WAYS = ("search", "image", "store")
+# A store that is answered by 200 has stored.
 PAIRS = [(way, code) for way in WAYS for code in BAD if way in WAYS[:2] or code != "pacs_answer"]
 
 
@@ -159,7 +160,6 @@ def test_every_failure_is_a_sentence_without_a_patient(pacs, archive, image, cod
     ways = {
         "search": lambda: archive.search(Criteria(patient_id=PATIENT)),
         "image": lambda: read(archive, image),
-        "thumbnail": lambda: archive.thumbnail(image),
         "store": lambda: archive.store([FILM]),
     }
     with pytest.raises(PacsError) as caught:
@@ -169,6 +169,24 @@ def test_every_failure_is_a_sentence_without_a_patient(pacs, archive, image, cod
     assert error.__cause__ is None
     assert PATIENT not in str(error) + caplog.text
     assert "http://" not in str(error)
+
+
+def test_pictures_that_do_not_come_are_left_out(pacs, archive, image):
+    others = [replace(image, instance=f"1.{i}") for i in range(3)]
+
+    def answer(handler):
+        if "/instances/1.1/" in handler.path:
+            send_json(handler, {}, 500)
+        elif "/instances/1.2/" in handler.path:
+            send_json(handler, {}, 401)
+        else:
+            send(handler, b"JPEG", "image/jpeg")
+
+    pacs[0].answer = answer
+    assert archive.thumbnails([*others[:2], image, others[2], others[0]]) == {
+        "1.0": b"JPEG",
+        "1.2.3.4": b"JPEG",
+    }
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,23 @@ from tests.report.test_report_dicom import errors_in, missing, source
 STORED = {"1.2.9.1": "20250101", "1.2.9.2": "20260309", "1.2.9.3": "20240601"}
 
 
+def three_studies(film: np.ndarray) -> list[bytes]:
+    """Of one patient; the last is a lateral image."""
+    return [
+        source(
+            film,
+            StudyInstanceUID=uid,
+            SeriesInstanceUID=f"{uid}.1",
+            SOPInstanceUID=f"{uid}.1.1",
+            StudyDate=day,
+            AccessionNumber=f"A{i}",
+            ViewPosition="LL" if i == 2 else "PA",
+            BodyPartExamined="CHEST",
+        )
+        for i, (uid, day) in enumerate(STORED.items())
+    ]
+
+
 @pytest.fixture(scope="module")
 def phantom(films) -> tuple[np.ndarray, np.ndarray]:
     film, lungs = films["opacities"]
@@ -31,19 +48,7 @@ def phantom(films) -> tuple[np.ndarray, np.ndarray]:
 def orthanc(tmp_path_factory, phantom):
     with running_orthanc(tmp_path_factory.mktemp("orthanc")) as (address, _port):
         archive = Archive(address, Credentials("reader", "secret"))
-        files = [
-            source(
-                phantom[0],
-                StudyInstanceUID=uid,
-                SeriesInstanceUID=f"{uid}.1",
-                SOPInstanceUID=f"{uid}.1.1",
-                StudyDate=day,
-                AccessionNumber=f"A{i}",
-                ViewPosition="LL" if i == 2 else "PA",
-                BodyPartExamined="CHEST",
-            )
-            for i, (uid, day) in enumerate(STORED.items())
-        ]
+        files = three_studies(phantom[0])
         archive.store(files)
         yield archive, files, address
 
@@ -62,7 +67,9 @@ def test_what_was_stored_is_found_and_comes_as_it_was(orthanc):
         np.testing.assert_array_equal(
             read_radiograph(data).pixels, read_radiograph(files[1]).pixels
         )
-    picture = cv2.imdecode(np.frombuffer(archive.thumbnail(latest), np.uint8), 0)
+    picture = cv2.imdecode(
+        np.frombuffer(archive.thumbnails([latest])[latest.instance], np.uint8), 0
+    )
     assert picture.shape[0] > picture.shape[1]
 
 
