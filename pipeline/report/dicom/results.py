@@ -4,10 +4,7 @@ Made a second time of the same film, by the same model, with the same answer, th
 UIDs: an archive that has them keeps what it has.
 """
 
-import hashlib
 import io
-import json
-import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 
@@ -17,7 +14,7 @@ from pydicom import DataElement, Dataset
 
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.dicom.objects import dicom_objects
-from pipeline.report.provenance import check_same_film
+from pipeline.report.provenance import answer_mark, check_same_film, lasting_uuid
 
 GENERATED = str(highdicom.UID()).rpartition(".")[0]  # what highdicom's own UIDs begin with
 REFERENCES = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
@@ -67,36 +64,18 @@ def series_names(model: str, translate: Callable[[str], str]) -> dict[str, str]:
     return {name: f"Pulmoscope {what}, {model}. {warning}"[:64] for name, what in whats.items()}
 
 
-def answer_mark(diagnosis: Diagnosis) -> str:
-    """A hash of film, models and content of an answer; not of how long it took."""
-    said = diagnosis.as_dict()
-    del said["seconds"]
-    said |= {
-        "film": diagnosis.radiograph.key,
-        "cam": diagnosis.cam,
-        "covid_probability": round(diagnosis.score, 6),
-        "lungs": hashlib.sha256(diagnosis.lung_mask().tobytes()).hexdigest(),
-    }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def lasting_uid(*parts: str) -> str:
-    """The UID that these parts always have (PS3.5 B.2: 2.25 and a UUID as a number)."""
-    digest = hashlib.sha256("\0".join(parts).encode()).digest()
-    return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"
-
-
 def give_lasting_uids(objects: Iterable[Dataset], mark: str, kept: set[str]) -> None:
     """Replace every UID that was drawn at random, wherever it stands, by a lasting one.
 
-    ``mark``: what the new ones are derived from; ``kept``: the film's own UIDs, whoever made them.
+    ``mark``: what the new ones are derived from (PS3.5 B.2: 2.25 and a UUID as a number);
+    ``kept``: the film's own UIDs, whoever made them.
     """
     known: dict[str, str] = {}
 
     def lasting(uid: str) -> str:
         if uid in kept or not uid.startswith(GENERATED):
             return uid
-        return known.setdefault(uid, lasting_uid(mark, str(len(known))))
+        return known.setdefault(uid, f"2.25.{lasting_uuid(mark, str(len(known))).int}")
 
     def replace(_dataset: Dataset, element: DataElement) -> None:
         if element.VR == "UI" and element.value:
