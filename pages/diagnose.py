@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.components import demonstration, downloads
+from app.components import demonstration, downloads, sending
 from app.sections import answer, reading
 from app.session import cases
 from app.session.language import gettext as _
@@ -43,6 +43,7 @@ with pictures:
     below_pictures = st.empty()
 answer.show_meaning(diagnosis)
 downloads.show_take_away(case, diagnosis)
+sending.offer_results(case, diagnosis)
 answer.show_details(diagnosis)
 with below_pictures.container():  # last, so that nothing waits for it
     answer.show_against_random(diagnosis)

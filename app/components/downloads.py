@@ -1,4 +1,4 @@
-"""Take a case away: one-page PDF, JSON, and DICOM objects for a film that came as DICOM."""
+"""Take a case away: one-page PDF, JSON, FHIR, and DICOM objects of a film that came as DICOM."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -11,6 +11,7 @@ from app.session import cases
 from app.session.language import current, sentence
 from app.session.language import gettext as _
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.report.fhir import fhir_json
 from pipeline.report.file_name import file_name
 from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf, one_line, writable
 from pipeline.report.record import case_json
@@ -20,7 +21,7 @@ from pipeline.report.wording import Wording
 @st.fragment
 def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
     """Buttons that make the files when they are pressed, and keep nothing."""
-    with st.expander(_("Export: PDF, JSON, DICOM"), icon=":material/download:"):
+    with st.expander(_("Export: PDF, JSON, FHIR, DICOM"), icon=":material/download:"):
         identity = st.text_input(
             _("Patient label (optional, PDF only)"),
             max_chars=IDENTITY_LENGTH,
@@ -36,6 +37,7 @@ def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
         with st.container(horizontal=True):
             pdf = st.button("PDF", key="pdf", icon=icon)
             record = st.button("JSON", key="json", icon=icon)
+            fhir = st.button("FHIR", key="fhir", icon=icon)
             objects = case.source and st.button(
                 _("DICOM (segmentation, heatmap, report)"), key="dicom", icon=icon
             )
@@ -50,17 +52,21 @@ def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
         if record:
             content = case_json(diagnoses, when=when, synthetic=synthetic)
             save(content, name("json"), "application/json")
+        if fhir:
+            content = fhir_json(diagnoses, when=when, source=case.source)
+            save(content, name("fhir.json"), "application/fhir+json")
         if objects:
             _save_dicom(case, diagnoses, name("dicom.zip"))
 
 
 def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis], name: str) -> None:
     """Hand over the objects, or say why there are none."""
-    from pipeline.report.dicom.objects import NotExportable, dicom_zip
+    from pipeline.report.dicom.results import results_zip
+    from pipeline.report.dicom.source import NotExportable
 
     try:
         with st.spinner(_("Creating the DICOM objects…")):
-            content = dicom_zip(case.source, diagnoses)
+            content = results_zip(case.source, diagnoses, _)
     except NotExportable as error:
         st.error(sentence(error.message), icon=":material/error:")
     else:

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from anyio import CapacityLimiter, to_thread
@@ -21,10 +23,12 @@ from starlette.requests import ClientDisconnect
 
 from app.http import auth, bodies
 from pipeline import __version__
+from pipeline.inference.diagnosis import Diagnosis
 from pipeline.io.radiograph import UnreadableRadiograph
 from pipeline.models import registry
 from pipeline.models.registry import WeightsError
 from pipeline.release import measurements
+from pipeline.report.fhir import Release, fhir_json
 from pipeline.serving import films, self_check
 from pipeline.serving.private_log import kind_and_place
 from pipeline.serving.queue import NoAnswer, Ticket, service
@@ -131,11 +135,23 @@ READING = CapacityLimiter(2)
 OPEN = bodies.Requests(read_settings().queue + 8)
 
 
-@api.post("/diagnose", tags=["Films"], openapi_extra=FILM, responses=ERRORS)
+FHIR = "application/fhir+json"
+SAID = {
+    200: {
+        "model": Record,
+        "description": "The record, or with format=fhir a Bundle",
+        "content": {FHIR: {"schema": {"type": "object"}}},
+    }
+}
+
+
+@api.post("/diagnose", tags=["Films"], openapi_extra=FILM, responses=SAID | ERRORS)
 async def diagnose(
     request: Request,
     model: Annotated[str, Query(description="light or xception")] = "light",
     threshold: Annotated[float | None, Query(ge=0, le=1, description="instead of ours")] = None,
+    kind: Annotated[Literal["json", "fhir"], Query(alias="format")] = "json",
+    release: Annotated[Release, Query(description="of FHIR")] = "R4",
 ) -> Record:
     """Lung area, COVID score and verdict of one film."""
     party = await auth.caller(request)
@@ -151,7 +167,12 @@ async def diagnose(
                 raise
             data, place = await bodies.take_body(request, party)
             with place:
-                return await _answer(request, party, model, threshold, data)
+                diagnosis = await _answer(request, party, model, data)
+                if kind == "fhir":
+                    return await to_thread.run_sync(
+                        _fhir, diagnosis, threshold, data, release, limiter=READING
+                    )
+                return _record(diagnosis, threshold)
     except NoAnswer as error:
         raise Refused(BUSY.get(error.message.code, 503), error.message, model) from error
     except bodies.TooLarge:
@@ -173,13 +194,27 @@ def _check_kind(request: Request) -> None:
         raise Refused(415, Message("body_kind", {"kind": shown}))
 
 
-async def _answer(
-    request: Request, party: str, model: str, threshold: float | None, data: bytes
-) -> Record:
+def _record(diagnosis: Diagnosis, threshold: float | None) -> Record:
+    said = diagnosis.as_dict()
+    if threshold is not None and said["covid_probability"] is not None:
+        said |= {"threshold": threshold, "positive": said["covid_probability"] >= threshold}
+    sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
+    notes = [note.sentence() for note in diagnosis.radiograph.notes]
+    return Record(**said, sentences=sentences, notes=notes)
+
+
+def _fhir(diagnosis: Diagnosis, threshold: float | None, data: bytes, release: Release) -> Response:
+    answer = diagnosis if threshold is None else replace(diagnosis, threshold=threshold)
+    source = data if diagnosis.radiograph.format == "DICOM" else None
+    text = fhir_json([answer], when=datetime.now(UTC), source=source, release=release)
+    return Response(text, media_type=FHIR)
+
+
+async def _answer(request: Request, party: str, model: str, data: bytes) -> Diagnosis:
     try:
         ticket = await _in_the_queue(request, party, model, data)
         await _answered(request, ticket)
-        diagnosis = ticket.result()
+        return ticket.result()
     except UnreadableRadiograph as error:
         raise Refused(400, error.message, model, data) from error
     except (NoAnswer, WeightsError) as error:
@@ -189,12 +224,6 @@ async def _answer(
     except Exception as error:  # its text may hold what the film says of a patient
         log.error("a film failed: %s", kind_and_place(error))
         raise Refused(500, Message("film_failed"), model, data) from None
-    said = diagnosis.as_dict()
-    if threshold is not None and said["covid_probability"] is not None:
-        said |= {"threshold": threshold, "positive": said["covid_probability"] >= threshold}
-    sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
-    notes = [note.sentence() for note in diagnosis.radiograph.notes]
-    return Record(**said, sentences=sentences, notes=notes)
 
 
 async def _in_the_queue(request: Request, party: str, model: str, data: bytes) -> Ticket:

@@ -33,8 +33,8 @@ MAX_HELD = 256 * MEGABYTE  # of a session's films
 class Case:
     """One film of the session, and the answers of the models that have read it.
 
-    ``origin``: "upload", "synthetic" or "database"; ``truth``: the database's class, if any;
-    ``source``: the bytes of a DICOM file, which its export refers to.
+    ``origin``: "upload", "synthetic", "database" or "pacs"; ``truth``: the database's class, if
+    any; ``source``: the bytes of a DICOM file, which its export refers to.
     """
 
     name: str

@@ -29,9 +29,9 @@ LITTER = ("thumbs.db", "desktop.ini")
 
 @dataclass(frozen=True)
 class Source:
-    """A file that was dropped. ``read`` returns its bytes or raises UnreadableRadiograph.
+    """A file that was dropped or chosen. ``read`` returns its bytes or raises UnreadableRadiograph.
 
-    ``origin``: "upload" or "synthetic".
+    ``origin``: "upload", "synthetic" or "pacs".
     """
 
     name: str

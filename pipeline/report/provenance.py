@@ -1,5 +1,11 @@
-"""A case is one radiograph: what is printed or exported together must be of the same."""
+"""A case is one radiograph: what is printed or exported together must be of the same.
 
+What leaves the program a second time has the names that it had the first time.
+"""
+
+import hashlib
+import json
+import uuid
 from collections.abc import Sequence
 
 from pipeline.inference.diagnosis import Diagnosis
@@ -14,3 +20,22 @@ def check_same_film(diagnoses: Sequence[Diagnosis]) -> None:
             f"{len(diagnoses)} answers of {len(models)} models on {len(films)} films: a case is "
             "one film, read once by each model. Pass the answers of one film."
         )
+
+
+def answer_mark(diagnosis: Diagnosis) -> str:
+    """A hash of film, models and content of an answer; not of how long it took."""
+    said = diagnosis.as_dict()
+    del said["seconds"]
+    said |= {
+        "film": diagnosis.radiograph.key,
+        "cam": diagnosis.cam,
+        "covid_probability": round(diagnosis.score, 6),
+        "lungs": hashlib.sha256(diagnosis.lung_mask().tobytes()).hexdigest(),
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def lasting_uuid(*parts: str) -> uuid.UUID:
+    """The UUID that these parts always have."""
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return uuid.UUID(bytes=digest[:16], version=5)

@@ -4,9 +4,11 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from functools import cache, lru_cache, partial
+from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -61,6 +63,12 @@ class Settings(BaseSettings):
     metrics_address: str = Field("127.0.0.1", description="who may ask it")
     gpu: Switch = Field(0, description="1: warn where no graphics card is found")
     sign_in: Switch = Field(0, description="1: signing in is required")
+    pacs: str = Field("", description="address of a PACS's DICOMweb service")
+    pacs_user: str = Field("", description="user, or client id of OAuth2")
+    pacs_password: str = Field("", repr=False, description="its password or secret")
+    pacs_token: str = Field("", description="where OAuth2 gives a token")
+    pacs_secrets: str = Field("", description="TOML file with those, [pacs]")
+    pacs_ca: str = Field("", description="certificates that its TLS is checked by")
 
     @classmethod
     def settings_customise_sources(
@@ -129,6 +137,14 @@ def check_settings(
     for name, folder in (("DATA", settings.data), ("WEIGHTS", settings.weights)):
         if folder and not Path(folder).is_dir():
             raise ValueError(f"PULMOSCOPE_{name} is {folder!r}: there is no such folder.")
+    for name, file in (("SECRETS", settings.pacs_secrets), ("CA", settings.pacs_ca)):
+        if file and not Path(file).is_file():
+            raise ValueError(f"PULMOSCOPE_PACS_{name} is {file!r}: there is no such file.")
+    for name, address in (("PACS", settings.pacs), ("PACS_TOKEN", settings.pacs_token)):
+        if address:
+            _check_web_address(f"PULMOSCOPE_{name}", address)
+    if settings.pacs and find_spec("dicomweb_client") is None:
+        raise ValueError("PULMOSCOPE_PACS needs the extra 'pacs': pip install 'pulmoscope[pacs]'.")
     _check_address("PULMOSCOPE_METRICS_ADDRESS", settings.metrics_address, ip_address)
     for one in filter(None, settings.proxies.split(",")):
         _check_address("PULMOSCOPE_PROXIES", one.strip(), partial(ip_network, strict=False))
@@ -145,3 +161,14 @@ def _check_address(name: str, text: str, read: Callable[[str], Any]) -> None:
         read(text)
     except ValueError as error:
         raise ValueError(f"{name} names {text!r}: give an address such as 10.0.0.1.") from error
+
+
+def _check_web_address(name: str, text: str) -> None:
+    """What names patients goes over TLS, but within this machine or a network of containers."""
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or parts.username or parts.query:
+        raise ValueError(f"{name} is no address: give one such as https://pacs.example/dicom-web.")
+    near = host == "::1" or host.startswith("127.") or not {".", ":"} & set(host)
+    if parts.scheme == "http" and not near:
+        raise ValueError(f"{name} sends patients' names unencrypted to {host}: give https://.")

@@ -65,6 +65,18 @@ SENTENCES = {
     "body_slow": "The image came too slowly or not to its end: send it again over a faster connection.",
     "page_failed": "This page failed for an unexpected reason: try again, and report it if it fails again.",
     "stopping": "The server is stopping: try again in a minute.",
+    # The PACS.
+    "pacs_unreachable": "The PACS cannot be reached: try again, and ask its administrator whether it is running.",
+    "pacs_slow": "The PACS did not answer within {seconds} s: try again, or search for less.",
+    "pacs_denied": "The PACS refused this server: the server administrator can check the user and password that it is given.",
+    "pacs_missing": "The PACS no longer has what was asked for: search again.",
+    "pacs_status": "The PACS answered with an error (HTTP status {status}): try again, and tell its administrator if it happens again.",
+    "pacs_answer": "The PACS's answer cannot be understood: the server administrator can check whether PULMOSCOPE_PACS is the address of its DICOMweb service.",
+    "pacs_cut": "The PACS's answer broke off: try again.",
+    "pacs_large": "The PACS sent more than {megabytes} MB at once: search for less, or export the image at a smaller size.",
+    "pacs_certificate": "The PACS's certificate cannot be verified: the server administrator can name its authority in PULMOSCOPE_PACS_CA.",
+    "pacs_not_stored": "The PACS did not accept {count} of {total} results: its administrator will find the reason in its log. What it accepted stays there; sending again makes no second copy.",
+    "pacs_secrets": "The secrets for the PACS cannot be read: the server administrator can check the file that PULMOSCOPE_PACS_SECRETS names.",
     # The film is read, but no DICOM objects can be made.
     "dicom_only": "This is not a DICOM file: DICOM objects can only be created from DICOM files.",
     "dicom_no_reference": "The DICOM file names no study, series or instance, so DICOM objects would have nothing to refer to. Export the image again from the PACS.",

@@ -26,6 +26,8 @@ from pipeline.io.radiograph import read_radiograph
 from pipeline.models import registry
 from pipeline.serving import self_check
 from pipeline.serving.queue import InferenceQueue, Models, NoAnswer, Service
+from tests.report.test_fhir import by_code, validated
+from tests.report.test_report_dicom import source
 
 
 @pytest.fixture
@@ -56,6 +58,23 @@ def test_a_threshold_of_ones_own(client, clear_png):
     said = client.post("/diagnose?threshold=0", content=clear_png).json()
     assert said["threshold"] == 0
     assert said["positive"] is True
+
+
+@pytest.mark.parametrize("release", ["R4", "R5"])
+def test_fhir_on_request(client, clear_png, release):
+    answer = client.post(f"/diagnose?format=fhir&release={release}&threshold=0", content=clear_png)
+    assert answer.headers["content-type"] == "application/fhir+json"
+    resources = by_code(validated(answer.json(), release))
+    assert resources["covid-score"]["referenceRange"][0]["high"]["value"] == 0
+    record = client.post("/diagnose", content=clear_png).json()
+    area = resources["lung-area"]["valueQuantity"]["value"]
+    assert area == pytest.approx(record["lung_area_fraction"], abs=1e-6)
+
+
+def test_fhir_of_a_dicom_film_refers_to_its_study(client, films):
+    film = source(films["clear"][0])
+    said = client.post("/diagnose?format=fhir", content=film).json()
+    assert said["entry"][0]["resource"]["identifier"][0]["value"] == "urn:oid:1.2"
 
 
 @pytest.mark.parametrize("query", ["threshold=2", "threshold=high"])

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import warnings
-import zipfile
 from dataclasses import replace
 
 import cv2
@@ -20,7 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.io.orientation import REPAIRS, repaired
 from pipeline.io.radiograph import read_radiograph
-from pipeline.report.dicom.objects import NotExportable, dicom_objects, dicom_zip
+from pipeline.report.dicom.objects import NotExportable, dicom_objects
 from pipeline.report.dicom.source import read_source
 from pipeline.report.pdf import case_pdf
 from pipeline.report.record import case_json
@@ -312,14 +311,6 @@ def test_page_and_record_of_a_dicom_film_name_nobody(case):
     for secret in ("Müller", "Zoë", "P9", "A8", "1950", "1.2.3.4"):
         assert secret not in text
         assert secret not in record
-
-
-def test_zip_has_a_folder_per_model(case):
-    data, diagnosis = case
-    other = replace(diagnosis, model="xception")
-    archive = zipfile.ZipFile(io.BytesIO(dicom_zip(data, [diagnosis, other])))
-    assert archive.namelist() == [f"{m}/{name}" for m in ("light", "xception") for name in NAMES]
-    assert archive.testzip() is None
 
 
 # -- validators, where they are installed -----------------------------------------------------

@@ -11,8 +11,6 @@ order in which the file stores its pixels; they carry the film's frame of refere
 import hashlib
 import io
 import warnings
-import zipfile
-from collections.abc import Sequence
 
 import cv2
 import highdicom
@@ -29,7 +27,6 @@ from pipeline.inference.diagnosis import Diagnosis
 from pipeline.io.orientation import as_stored
 from pipeline.report.dicom.score_report import score_report
 from pipeline.report.dicom.source import NotExportable, check_identifiers, read_source
-from pipeline.report.provenance import check_same_film
 
 WARNING = "Not for diagnostic use"
 OVERLAY_SIDE = 1024
@@ -60,17 +57,6 @@ def dicom_objects(source: bytes, diagnosis: Diagnosis) -> dict[str, bytes]:
             raise
         except Exception as error:  # the text of the error may hold identity tags
             raise NotExportable("dicom_not_exportable") from error
-
-
-def dicom_zip(source: bytes, diagnoses: Sequence[Diagnosis]) -> bytes:
-    """The objects of one film's answers in a ZIP, in one folder per model."""
-    check_same_film(diagnoses)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for diagnosis in diagnoses:
-            for name, data in dicom_objects(source, diagnosis).items():
-                archive.writestr(f"{diagnosis.model}/{name}", data)
-    return buffer.getvalue()
 
 
 def _check_source(source: bytes, diagnosis: Diagnosis) -> None:

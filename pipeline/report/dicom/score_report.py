@@ -31,15 +31,8 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.report.coding import DEVICE_UID, DISCLAIMER, SCHEME
 from pipeline.report.wording import triage_guarantee, triage_names
-
-SCHEME = "99PULMOSCOPE"
-DEVICE_UID = "2.25.229087305404126217430158930124876113157"  # of the program, for all its reports
-DISCLAIMER = (
-    "Not for diagnostic use. Research demonstration. Do not use it for clinical decisions. The "
-    "score ranks images by how much they resemble COVID-19 images; it is not a probability of "
-    "disease."
-)
 
 
 def score_report(

@@ -1,0 +1,1 @@
+"""Radiographs from the hospital's archive, and results back to it."""
