@@ -13,14 +13,16 @@ whole. What is plausible stands in ``registry.json`` under ``gate``, set by
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from pipeline.io.radiograph import Radiograph
-from pipeline.quality.detector import Gate
 from pipeline.text.messages import Message
+
+if TYPE_CHECKING:
+    from pipeline.quality.detector import Gate
 
 LATERAL = ("LL", "RL", "LATERAL", "LLO", "RLO", "LAT", "OBLIQUE")
 CHEST = ("", "CHEST", "THORAX", "LUNG", "PORT CHEST", "CHEST PORT", "TORAX")
@@ -70,7 +72,7 @@ class Verdict:
 def judge(
     radiograph: Radiograph,
     probability: np.ndarray,
-    gate: Gate,
+    gate: "Gate",
     context: np.ndarray | None = None,
 ) -> Verdict:
     """Judge one image from its lung probability, float32 (rows, columns) in 0..1, and its context.
@@ -116,20 +118,20 @@ SHAPE = (16, 16)
 FAR = 1e9  # the distance of an image without lungs
 
 
-def _outside(measures: dict[str, float], gate: Gate, name: str) -> bool:
+def _outside(measures: dict[str, float], gate: "Gate", name: str) -> bool:
     if name not in measures:
         return False
     low, high = gate["limits"][name]
     return not low <= measures[name] <= high
 
 
-def passes(measures: dict[str, float], gate: Gate) -> bool:
+def passes(measures: dict[str, float], gate: "Gate") -> bool:
     """Whether every measure that was taken lies within its limits."""
     return not any(_outside(measures, gate, name) for name in MEASURES)
 
 
 def measure(
-    statistics: LungStatistics, gate: Gate, context: np.ndarray | None = None
+    statistics: LungStatistics, gate: "Gate", context: np.ndarray | None = None
 ) -> dict[str, float]:
     """Every number of the statistics, with ``likeness`` and ``distance`` to ordinary images.
 
