@@ -38,7 +38,8 @@ FROM ${BASE}
 RUN useradd --system --uid 10001 --no-create-home app
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /srv/pulmoscope
-COPY pyproject.toml pyproject.toml
+# THIRD_PARTY.md: a decoder among what ships is under the GPL.
+COPY pyproject.toml LICENSE THIRD_PARTY.md ./
 COPY .streamlit .streamlit
 COPY app app
 COPY pages pages
