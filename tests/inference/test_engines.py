@@ -19,7 +19,9 @@ from tests.conftest import ROOT
 SCORES, HEATMAPS, PIXELS = 1e-4, 1e-3, 1e-4
 
 
-@pytest.fixture(scope="module", params=["light", "xception", "cnn2"])
+@pytest.fixture(
+    scope="module", params=["light", "xception", pytest.param("cnn2", marks=pytest.mark.slow)]
+)
 def both(request, compiled_weights):
     """A model on ONNX Runtime and on Keras."""
     if not registry.entry(request.param).is_available():
