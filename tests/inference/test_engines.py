@@ -19,7 +19,9 @@ from tests.conftest import ROOT
 SCORES, HEATMAPS, PIXELS = 1e-4, 1e-3, 1e-4
 
 
-@pytest.fixture(scope="module", params=["light", "xception", "cnn2"])
+@pytest.fixture(
+    scope="module", params=["light", "xception", pytest.param("cnn2", marks=pytest.mark.slow)]
+)
 def both(request, compiled_weights):
     """A model on ONNX Runtime and on Keras."""
     if not registry.entry(request.param).is_available():
@@ -82,15 +84,25 @@ def test_the_compiled_equalisation_is_opencv_bit_for_bit(both, films):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["light", "xception"])
 def test_both_engines_say_the_same_of_radiographs(name, data, compiled_weights):
+    """Where a pixel on a mask's edge falls to the other side, its image is equalised otherwise and
+    the score may move a little more; that is rare."""
     from pipeline.data.database import load_films, read_database
 
     labelled = [film for film in read_database(data) if film.label]
     sample = labelled[:: len(labelled) // 200][:200]
     folder = compiled_weights(name)
     onnx, keras = (load_predictor(name, engine, folder) for engine in ("onnx", "keras"))
+    farther = []
     for start in range(0, len(sample), 8):
         batch = load_films(sample[start : start + 8], 299)[..., 0].astype(np.float32)
-        assert_same(onnx, onnx.many(batch), keras.many(batch))
+        for answer, want in zip(onnx.many(batch), keras.many(batch), strict=True):
+            change = np.abs(answer.probabilities - want.probabilities).max()
+            if change > SCORES and not np.array_equal(answer.mask, want.mask):
+                assert (answer.mask != want.mask).mean() <= PIXELS
+                farther.append(change)
+            else:
+                assert_same(onnx, [answer], [want])
+    assert len(farther) <= 0.05 * len(sample) and max(farther, default=0) <= 0.005
 
 
 def alter(folder, change) -> None:
