@@ -111,12 +111,15 @@ def _transfer_syntax(dataset: pydicom.Dataset) -> pydicom.uid.UID:
 
 
 def _radiograph(header: Header, syntax: pydicom.uid.UID, sha256: str) -> Radiograph:
-    body_part = projection.body_part_of(
-        header.code("BodyPartExamined"), *_concepts(header, "AnatomicRegionSequence")
-    )[:16]
+    stated_part = header.code("BodyPartExamined")
+    body_part = projection.body_part_of(stated_part, *_concepts(header, "AnatomicRegionSequence"))[
+        :16
+    ]
     position = projection.projection_of(
         header.code("ViewPosition"), *_concepts(header, "ViewCodeSequence")
     )[:16]
+    beside = projection.projection_of(stated_part, (), ())  # some write it there
+    position = beside if beside in ("LATERAL", "OBLIQUE") else position
     _check(header, body_part)
     layout = Layout.of(header)
     stored = _stored_pixels(header, layout, syntax)
