@@ -34,6 +34,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # of a JPEG; none of these occurs within a scan
 START, END, SCAN = 0xD8, 0xD9, 0xDA
 TILE_PART = 0xFF90  # of JPEG 2000
+COD = 0xFF52  # coding style of a JPEG 2000 codestream
 FRAMES = (*(0xC0 + i for i in range(16) if i not in (4, 8, 12)), 0xF7)  # SOF0 to SOF15, JPEG-LS
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 EXPLICIT = b"1.2.840.10008.1.2.1\0"
@@ -380,6 +381,20 @@ def _jpeg2000_size(frame: bytes, samples: int) -> tuple[tuple[int, int], int]:
     if -(-width // tile_width) * -(-height // tile_height) > MAX_TILES:
         raise TooMuch("tiles without end")
     return (height, width), (depth & 0x7F) + 1
+
+
+def is_colour_transformed(frame: bytes) -> bool:
+    """Whether a JPEG 2000 codestream's components are transformed, which decoding undoes.
+
+    ISO/IEC 15444-1 A.6.1: the segment COD stands in the main header.
+    """
+    place = 2
+    while frame[:4] == b"\xff\x4f\xff\x51" and place + 10 <= len(frame):
+        marker, length = struct.unpack_from(">HH", frame, place)
+        if marker in (COD, TILE_PART):
+            return marker == COD and frame[place + 8] == 1
+        place += 2 + length
+    return False
 
 
 def _jpeg_size(frame: bytes, samples: int) -> tuple[tuple[int, int], int]:

@@ -6,13 +6,13 @@ carries what the picture needs, no more.
 
 from __future__ import annotations
 
-import io
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 import pydicom
 from pydicom.dataset import FileMetaDataset
-from pydicom.encaps import encapsulate, generate_fragments, parse_basic_offsets
+from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 
 from pipeline.io import decode_limits, orientation, projection
@@ -35,6 +35,7 @@ GREY, COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422
 COLOUR += ("YBR_RCT", "YBR_ICT")
 RAW = "FOR PROCESSING"
 ITEM = b"\xfe\xff\x00\xe0"  # where encapsulated pixels begin (PS3.5 A.4)
+CODESTREAMS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")  # how frames begin
 TAILS = 0.001  # share of the pixels that is cut off at either end where the file gives no window
 
 # The only elements of a DICOM file that are kept, besides its character set.
@@ -110,12 +111,15 @@ def _transfer_syntax(dataset: pydicom.Dataset) -> pydicom.uid.UID:
 
 
 def _radiograph(header: Header, syntax: pydicom.uid.UID, sha256: str) -> Radiograph:
-    body_part = projection.body_part_of(
-        header.code("BodyPartExamined"), *_concepts(header, "AnatomicRegionSequence")
-    )[:16]
+    stated_part = header.code("BodyPartExamined")
+    body_part = projection.body_part_of(stated_part, *_concepts(header, "AnatomicRegionSequence"))[
+        :16
+    ]
     position = projection.projection_of(
         header.code("ViewPosition"), *_concepts(header, "ViewCodeSequence")
     )[:16]
+    beside = projection.projection_of(stated_part, (), ())  # some write it there
+    position = beside if beside in ("LATERAL", "OBLIQUE") else position
     _check(header, body_part)
     layout = Layout.of(header)
     stored = _stored_pixels(header, layout, syntax)
@@ -190,7 +194,7 @@ class Layout:
         layout = cls(
             rows=header.whole("Rows"),
             columns=header.whole("Columns"),
-            samples=header.whole("SamplesPerPixel"),
+            samples=int(header.number("SamplesPerPixel") or 1),
             photometric=header.code("PhotometricInterpretation"),
             allocated=header.whole("BitsAllocated"),
             bits=bits,
@@ -221,6 +225,7 @@ class Layout:
 def _stored_pixels(header: Header, layout: Layout, syntax: pydicom.uid.UID) -> np.ndarray:
     """Pixels as they are stored, (rows, columns[, 3]); raises nearly anything."""
     data, read_bits = header.value("PixelData"), layout.high + 1
+    photometric, allocated = layout.photometric, layout.allocated
     size = layout.rows * layout.columns * layout.samples * layout.allocated // 8
     if syntax.is_compressed and not data.startswith(ITEM) and len(data) >= size:
         syntax = pydicom.uid.ExplicitVRLittleEndian  # not compressed, whatever the header says
@@ -229,7 +234,10 @@ def _stored_pixels(header: Header, layout: Layout, syntax: pydicom.uid.UID) -> n
         if syntax != pydicom.uid.RLELossless:
             stated = layout.rows, layout.columns, layout.samples
             frame, precision = decode_limits.check_frame(frame, *stated)
-            read_bits = read_bits if precision == read_bits else layout.bits
+            read_bits = _read_bits(layout, precision)
+            allocated = 8 if read_bits <= 8 and precision <= 8 else allocated
+            if decode_limits.is_colour_transformed(frame):
+                photometric = "RGB"  # which it is once decoded, whatever the header says
         data = encapsulate([frame])
     elif data.startswith(ITEM) and header.undefined_length("PixelData"):
         raise ValueError("compressed pixels in a file that says it has none")
@@ -237,7 +245,7 @@ def _stored_pixels(header: Header, layout: Layout, syntax: pydicom.uid.UID) -> n
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = syntax
     made.Rows, made.Columns, made.SamplesPerPixel = layout.rows, layout.columns, layout.samples
-    made.PhotometricInterpretation, made.BitsAllocated = layout.photometric, layout.allocated
+    made.PhotometricInterpretation, made.BitsAllocated = photometric, allocated
     made.BitsStored, made.HighBit = read_bits, read_bits - 1
     made.PixelRepresentation = int(layout.signed)
     if layout.samples > 1:
@@ -246,18 +254,47 @@ def _stored_pixels(header: Header, layout: Layout, syntax: pydicom.uid.UID) -> n
     made["PixelData"].VR = "OB" if header.vr("PixelData") == "OB" else "OW"
     options = {"decoding_plugin": DECODERS[syntax]} if syntax.is_compressed else {}
     stored = pixel_array(made, **options)
-    if read_bits > layout.bits:  # what lies below the stored bits is no part of them
-        stored >>= read_bits - layout.bits
+    if read_bits > layout.bits:  # what lies above and below the stored bits is no part of them
+        container = 8 * stored.itemsize
+        stored <<= container - 1 - layout.high
+        stored >>= container - layout.bits
     return stored.reshape(layout.rows, layout.columns, *[3] * (layout.samples > 1))
 
 
+def _read_bits(layout: Layout, precision: int) -> int:
+    """How many bits to decode: those of a codestream that holds whole words, or the stored ones.
+
+    Raises UnreadableRadiograph where the codestream holds more than those, but not all words' bits.
+    """
+    if precision > layout.high or precision <= layout.bits:
+        return precision if precision > layout.bits else layout.bits
+    raise UnreadableRadiograph(
+        "stored_bits", allocated=precision, stored=layout.bits, high=layout.high
+    )
+
+
 def _only_frame(data: bytes) -> bytes:
-    """All fragments of the one frame; where they begin is in no offset table (PS3.5 A.4)."""
+    """All fragments of the one frame; where they begin is in no offset table (PS3.5 A.4).
+
+    The first item is the offset table, whatever is in it, or the frame itself where a file has no
+    table.
+    """
     if not data.startswith(ITEM):
         return data
-    stream = io.BytesIO(data)
-    parse_basic_offsets(stream)
-    return b"".join(generate_fragments(stream))
+    fragments, place = [], 0
+    while data[place : place + 4] == ITEM and place + 8 <= len(data):
+        (length,) = struct.unpack_from("<I", data, place + 4)
+        fragments.append(data[place + 8 : place + 8 + length])
+        place += 8 + length
+    return b"".join(fragments if _begins_frame(fragments[0]) else fragments[1:])
+
+
+def _begins_frame(item: bytes) -> bool:
+    """Whether it is a codestream's first fragment; that of RLE has a header (PS3.5 G.5)."""
+    if item.startswith(CODESTREAMS):
+        return True
+    segments, first = struct.unpack_from("<II", item.ljust(8, b"\0"))
+    return len(item) >= 64 and 1 <= segments <= 15 and first == 64
 
 
 # -- the grey-scale pipeline ------------------------------------------------------------------

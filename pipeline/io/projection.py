@@ -19,7 +19,10 @@ OBLIQUE_CODES |= {"399038007", "260427002", "399099002", "399368009", "260426006
 OBLIQUE_CODES |= {"399312000", "399059000", "R-10220", "R-10238", "R-10212", "R-102C1", "R-40985"}
 OBLIQUE_CODES |= {"R-10234", "R-10210", "R-40783", "R-10230", "R-10226", "R-40782", "R-10204"}
 OBLIQUE_CODES |= {"R-10208", "R-10216"}
-CHEST_WORDS = r"CHEST|THORAX|TORAX|THORACIC|LUNGS?|PULMON\w*|CXR"
+# A lateral image in other languages, in which these words say nothing else of a projection.
+ELSEWHERE_LATERAL = r"SEITL\w*|PROFILE?|PERFIL|LATERALE|(LATERO ?)+LATERALE?"
+CHEST_WORDS = r"CHEST(PA|AP|LAT)?|THORAX(PA|AP)?|TORAX|THORACIC|LUNGS?|LUNGEN?|PULMON\w*|P?CXR"
+CHEST_WORDS += r"|BRUSTKORB|TORACE|POUMONS?|BORSTKAS"
 NOT_CHEST_WORDS = r"SPINE|VERTEBRA\w*|T-?SPINE|RIBS?|STERNUM|CLAVICLE|SHOULDER|ABDOMEN|PELVIS"
 NOTHING = {"UNKNOWN", "OTHER", "UNDEFINED", "UNSPECIFIED", "NONE", "NA", "DEFAULT"}
 # Chest, thorax, lung, both lungs: PS3.16 CID 4009 and 4031, SNOMED CT and RT.
@@ -40,6 +43,8 @@ def projection_of(position: str, codes: tuple[str, ...], meanings: tuple[str, ..
     if any(code in OBLIQUE_CODES for code in codes) or joined in OBLIQUE:
         return "OBLIQUE"
     if any(code in LATERAL_CODES for code in codes) or joined in LATERAL:
+        return "LATERAL"
+    if not decubitus and re.search(rf"\b({ELSEWHERE_LATERAL})\b|^(LL|RL)\b", words):
         return "LATERAL"
     if not decubitus and re.search(r"(?<![A-Z])(LAT|LATERAL|L-?LAT|R-?LAT)(?![A-Z])", words):
         return "LATERAL"

@@ -84,5 +84,10 @@ def check_size(rows: int, columns: int, maximum: int = MAX_OTHER_MEGAPIXELS) -> 
 def _is_dicom(data: bytes) -> bool:
     if data[128:132] == b"DICM":
         return True
-    # Without a preamble a DICOM file begins with an element of group 0002 or 0008.
-    return len(data) > 8 and struct.unpack_from("<H", data)[0] in (0x0002, 0x0008)
+    # Without a preamble a DICOM file begins with an element of group 0002 or 0008, the latter in
+    # either byte order.
+    if len(data) <= 8:
+        return False
+    return struct.unpack_from("<H", data)[0] in (2, 8) or (
+        data[:2] == b"\0\x08" and data[4:6].isalpha()
+    )

@@ -77,8 +77,9 @@ def _radiograph(data: bytes, image: Image.Image, pages: list, page: int, sha256:
     bits = 1 if mode == "1" else 8
     if deep:
         turn = TURNS.get(image.getexif().get(0x0112))
-        pixels, bits = _scaled(_deep_grey(data))
-        if turn is not None:
+        premultiplied = kind == "TIFF" and pages[page].tags.get(338) == 1
+        pixels, bits = _scaled(_deep_grey(data, page, premultiplied))
+        if turn is not None and kind != "TIFF":  # OpenCV turns that by itself
             pixels = np.array(Image.fromarray(pixels).transpose(turn))
         return Radiograph(pixels, sha256, kind, bits=bits, notes=notes)
     image.load()
@@ -145,7 +146,8 @@ def _scaled(pixels: np.ndarray) -> tuple[np.ndarray, int]:
         raise UnreadableRadiograph("pixel_range")
     own = robust_range(pixels)[1]
     bits = next(bits for bits in (8, 10, 12, 14, 16, 32) if own < 2**bits - 0.5 or bits == 32)
-    pixels *= np.float32(255 if 0 < high <= 1 else 255 / (2**bits - 1))
+    # Shares of 1, which resampling may have carried a little beyond: nobody stores two levels.
+    pixels *= np.float32(255 if 0 < own < 2 else 255 / (2**bits - 1))
     return pixels.clip(0, 255, out=pixels), bits
 
 
@@ -153,25 +155,37 @@ def _is_deep_colour(data: bytes, kind: str, pages: list, page: int) -> bool:
     """Whether this is a colour or alpha picture of 16 bits, of which Pillow keeps 8."""
     if kind == "PNG":
         return data[24] == 16 and data[25] != 0  # IHDR: bits, colour type
-    if kind == "TIFF" and page == 0:
-        tags = pages[0].tags
-        return tags.get(258) == 16 and tags.get(277, 1) > 2 and tags.get(284, 1) == 1
+    if kind == "TIFF":
+        tags = pages[page].tags
+        deep = tags.get(258) == 16 and tags.get(277, 1) > 2
+        if deep and tags.get(284, 1) != 1:  # which Pillow scrambles and OpenCV does not read
+            raise UnreadableRadiograph("picture_kind", kind=f"TIFF, planes, {pages[page].kind}")
+        return deep
     return False
 
 
-def _deep_grey(data: bytes) -> np.ndarray:
-    """Grey of such a picture on black, float32 (rows, columns) in 0..65535."""
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+def _deep_grey(data: bytes, page: int, premultiplied: bool) -> np.ndarray:
+    """Grey of such a picture on black, float32 (rows, columns) in 0..65535.
+
+    ``premultiplied``: its colours lie on black already.
+    """
+    coded, whole = np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED
+    if page:
+        _, found = cv2.imdecodemulti(coded, whole, range=(page, page + 1))
+        picture = found[0] if found else None
+    else:
+        picture = cv2.imdecode(coded, whole)
     if picture is None or picture.dtype != np.uint16:
         raise ValueError("not decoded in full depth")
     if picture.ndim == 2:
         return picture.astype(np.float32)
+    alpha = picture.shape[2] == 4 and not premultiplied and bool(picture[..., 3].any())
     _check_colours(_small(picture[..., 2::-1]) / 257)
     grey = np.empty(picture.shape[:2], np.float32)
     for rows in strips(*grey.shape):
         part = picture[rows]
         grey[rows] = part[..., 2::-1].astype(np.float32) @ GREY
-        if picture.shape[2] == 4:
+        if alpha:
             grey[rows] *= part[..., 3] * np.float32(1 / 65535)
     return grey
 
@@ -214,8 +228,14 @@ def _check_colours(small: np.ndarray) -> None:
 
 
 def _on_black(image: Image.Image) -> Image.Image:
-    """The picture in RGB; what is transparent comes to lie on black, strip by strip."""
-    if "A" not in image.getbands() and "transparency" not in image.info:
+    """The picture in RGB; what is transparent comes to lie on black, strip by strip.
+
+    Where everything is, it is none: some programs leave the alpha of a BMP empty.
+    """
+    alpha = "A" in image.getbands()
+    if alpha and image.getchannel("A").getextrema()[1] == 0:
+        return image.convert("RGB")
+    if not alpha and "transparency" not in image.info:
         return image.convert("RGB")
     rgb = Image.new("RGB", image.size)
     for rows in strips(image.height, image.width):

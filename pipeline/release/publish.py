@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from pipeline.data.database import Film
 from pipeline.data.negatives import FOLDER as PICTURES
-from pipeline.data.split import films_of
+from pipeline.data.split import films_of, row_of
 from pipeline.evaluation.decisions import decide
 from pipeline.evaluation.detector import fit, gather, may_fit
 from pipeline.evaluation.gate import choosing_half, find_statistics, read_film
@@ -139,8 +140,8 @@ def fit_gate(data: Path, pictures: Path) -> None:
     """Set the gate, which serves every model for reading, see `pipeline.quality.limits`."""
     folder = registry.weights_folder()
     description = _read(folder)
-    images = [image for image in films_of(data, "validation") if image.label]
-    choosing = choosing_half(images, pictures)
+    images = [film for film in films_of(data, "validation", siim=True) if _to_be_scored(film)]
+    choosing = choosing_half([image for image in images if image.label], pictures)
     inside: list[LungStatistics] = []
     outside: list[LungStatistics] = []
     for model in registry.classifiers():
@@ -150,6 +151,11 @@ def fit_gate(data: Path, pictures: Path) -> None:
     description["gate"] = set_gate(inside, outside)
     _write(folder, description)
     fit_detector(data, pictures)
+
+
+def _to_be_scored(film: Film) -> bool:
+    """Whether it is of a class, of SIIM-COVID19 or of Shenzhen: no set for lung masks only."""
+    return bool(film.label) or row_of(film).source in ("siim", "shenzhen")
 
 
 def fit_detector(data: Path, pictures: Path) -> None:

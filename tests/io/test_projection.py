@@ -22,6 +22,13 @@ LATERAL_WORDS = (
     "Left Lateral",
     "CHEST LAT",
     "Lat.",
+    "LL UPRIGHT",
+    "RL ERECT",
+    "Thorax seitlich",
+    "PROFIL",
+    "PERFIL",
+    "LATERO-LATERALE",
+    "LATEROLATERAL",
 )
 OBLIQUE_WORDS = ("LAO", "RAO", "LPO", "LLO", "OBLIQUE", "LT OBL")
 
@@ -32,7 +39,20 @@ def test_lateral_and_oblique_in_words(stated):
 
 
 @pytest.mark.parametrize(
-    "stated", ["PA", "AP", "AP SUPINE", "", "LLD", "RLD", "AP LAT DECUB", "FRONTAL", "PLAT"]
+    "stated",
+    [
+        "PA",
+        "AP",
+        "AP SUPINE",
+        "",
+        "LLD",
+        "RLD",
+        "AP LAT DECUB",
+        "FRONTAL",
+        "PLAT",
+        "BILATERAL",
+        "LL DECUB",
+    ],
 )
 def test_frontal_in_words(stated):
     assert projection_of(stated, *NO_CODES) not in LATERAL
@@ -62,7 +82,24 @@ def test_lateral_by_code(code, meaning, lateral):
 
 @pytest.mark.parametrize(
     "stated",
-    ["CHEST", "CHEST PA", "CHEST_AP", "Chest 1 view", "LUNGS", "LUNG", "THORAX AP", "TORAX", "CXR"],
+    [
+        "CHEST",
+        "CHEST PA",
+        "CHEST_AP",
+        "Chest 1 view",
+        "LUNGS",
+        "LUNG",
+        "THORAX AP",
+        "TORAX",
+        "CXR",
+        "CHESTPA",
+        "CHEST2V",
+        "PCXR",
+        "Brustkorb",
+        "POUMONS",
+        "TORACE",
+        "LUNGEN",
+    ],
 )
 def test_a_chest_in_words(stated):
     assert body_part_of(stated, *NO_CODES) == "CHEST"
@@ -75,6 +112,14 @@ def test_a_body_part_that_says_nothing(stated):
     assert body_part_of(stated, ("85562004",), ("Hand",)) == "HAND"
 
 
-@pytest.mark.parametrize("stated", ["HAND", "T SPINE", "THORACIC SPINE", "CHEST RIBS", "ABDOMEN"])
+@pytest.mark.parametrize(
+    "stated", ["HAND", "T SPINE", "THORACIC SPINE", "CHEST RIBS", "CHESTABDOMEN"]
+)
 def test_other_body_parts_keep_their_words(stated):
     assert body_part_of(stated, *NO_CODES) == stated
+
+
+def test_a_lateral_said_beside_the_body_part():
+    data = written(dataset(ramp(maximum=4095), BodyPartExamined="CHEST LAT", ViewPosition=""))
+    radiograph = read_radiograph(data)
+    assert (radiograph.projection, radiograph.body_part) == ("LATERAL", "CHEST")

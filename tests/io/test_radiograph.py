@@ -187,6 +187,128 @@ def test_sixteen_bit_colour_tiff(film):
     np.testing.assert_allclose(radiograph.pixels, film * (255 * 16 / 4095), atol=0.01)
 
 
+def plain_tiff(pixels: np.ndarray, photometric: int, **tags: int) -> bytes:
+    """A TIFF without compression; ``tags``: others by name, see `NUMBERS`."""
+    rows, columns, *samples = pixels.shape
+    words = {258: 8 * pixels.itemsize, 259: 1, 262: photometric, 277: samples[0] if samples else 1}
+    words |= {339: 3 if pixels.dtype.kind == "f" else 1}
+    words |= {NUMBERS[name]: value for name, value in tags.items()}
+    data = pixels.tobytes()
+    if words.get(284) == 2:
+        data = np.ascontiguousarray(np.moveaxis(pixels, -1, 0)).tobytes()
+    longs = {256: columns, 257: rows, 278: rows}
+    planes = words[277] if words.get(284) == 2 else 1
+    start = 8 + len(data)
+    count = len(words) + len(longs) + 2
+    behind = start + 2 + 12 * count + 4
+    places, size = [8 + i * len(data) // planes for i in range(planes)], len(data) // planes
+    entries = [(tag, 3, 1, struct.pack("<HH", value, 0)) for tag, value in words.items()]
+    entries += [(tag, 4, 1, struct.pack("<L", value)) for tag, value in longs.items()]
+    if planes == 1:
+        entries += [(273, 4, 1, struct.pack("<L", 8)), (279, 4, 1, struct.pack("<L", size))]
+    else:
+        entries += [(273, 4, planes, struct.pack("<L", behind))]
+        entries += [(279, 4, planes, struct.pack("<L", behind + 4 * planes))]
+    packed = b"".join(struct.pack("<HHL4s", *entry) for entry in sorted(entries))
+    tail = struct.pack(f"<{2 * planes}L", *places, *[size] * planes)
+    head = b"II*\0" + struct.pack("<L", start)
+    return head + data + struct.pack("<H", count) + packed + bytes(4) + tail
+
+
+NUMBERS = {"reduced": 254, "orientation": 274, "planes": 284, "extra": 338}
+
+
+@pytest.mark.parametrize("code", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "deep PNG", "deep colour TIFF"])
+def test_every_orientation_in_every_format(kind, code):
+    """EXIF 2.3, tag 0112: each is undone once, whoever decodes."""
+    seen = seeds.ramp(100, 120)
+    undone = {
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: np.transpose,
+        6: np.rot90,
+        7: lambda a: np.rot90(a.T, 2),
+        8: lambda a: np.rot90(a, -1),
+    }
+    stored = np.ascontiguousarray(undone.get(code, lambda a: a)(seen))
+    if kind == "deep colour TIFF":
+        deep = np.repeat(stored[..., None], 3, 2).astype(np.uint16) * 257
+        data = plain_tiff(deep, 2, orientation=code)
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = code
+        image = Image.fromarray(stored.astype(np.uint16) * 257 if "deep" in kind else stored)
+        options = {"lossless": True} if kind == "WEBP" else {"quality": 98}
+        data = saved(image, kind.split()[-1], exif=exif, **options)
+    tolerance = 10 if kind == "JPEG" else 0.6
+    np.testing.assert_allclose(read_radiograph(data).pixels, seen, atol=tolerance)
+
+
+def test_sixteen_bit_colour_in_planes_is_refused_and_not_scrambled(film):
+    deep = np.repeat(film[..., None], 3, 2).astype(np.uint16) * 257
+    assert refusal(plain_tiff(deep, 2, planes=2)) == "picture_kind"
+
+
+def test_sixteen_bit_colour_behind_a_thumbnail(film):
+    deep = np.repeat(film[..., None], 3, 2).astype(np.uint16) * 16
+    whole = bytearray(plain_tiff(deep, 2))
+    small = bytearray(plain_tiff(np.ascontiguousarray(film[::4, ::4]), 1, reduced=1))
+    # What the whole page's directory says of places moves behind the thumbnail.
+    behind = len(small) - 8
+    (start,) = struct.unpack_from("<L", whole, 4)
+    (entries,) = struct.unpack_from("<H", whole, start)
+    for place in range(start + 2, start + 2 + 12 * entries, 12):
+        if struct.unpack_from("<H", whole, place)[0] == 273:
+            struct.pack_into("<L", whole, place + 8, 8 + behind)
+    (first,) = struct.unpack_from("<L", small, 4)
+    end = first + 2 + 12 * struct.unpack_from("<H", small, first)[0]
+    struct.pack_into("<L", small, end, start + behind)
+    radiograph = read_radiograph(bytes(small + whole[8:]))
+    np.testing.assert_allclose(radiograph.pixels, film * (255 * 16 / 4095), atol=0.01)
+
+
+@pytest.mark.parametrize("associated", [1, 2])
+def test_alpha_counts_once_in_sixteen_bits(film, associated):
+    """ExtraSamples 1: the colours have been multiplied by it already."""
+    deep = np.repeat(film[..., None], 4, 2).astype(np.uint16) * 257
+    deep[0, 0] = 65535
+    deep[..., 3] = 32768
+    if associated == 1:
+        deep[..., :3] //= 2
+    pixels = read_radiograph(plain_tiff(deep, 2, extra=associated)).pixels
+    np.testing.assert_allclose(pixels[1:], film[1:] / 2, atol=0.6)
+
+
+@pytest.mark.parametrize("beyond", [1.02, 7.0])
+def test_shares_of_one_and_a_pixel_beyond(film, beyond):
+    """Resampling carries a few pixels beyond 1; a defect may hold anything."""
+    shares = film.astype(np.float32) / 255
+    shares[5, 5] = beyond
+    pixels = read_radiograph(saved(Image.fromarray(shares), "TIFF")).pixels
+    np.testing.assert_allclose(pixels[10:], film[10:], atol=0.01)
+    assert pixels[5, 5] == 255
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP"])
+def test_an_empty_alpha_is_none(film, kind):
+    image = Image.fromarray(film).convert("RGBA")
+    image.putalpha(0)
+    if kind == "BMP":  # BITMAPV4HEADER with masks, of which the last is alpha's
+        pixels = np.flipud(np.dstack([film, film, film, np.zeros_like(film)])).tobytes()
+        masks = struct.pack("<4L", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+        rows, columns = film.shape
+        header = struct.pack("<LiiHHLLiiLL", 108, columns, rows, 1, 32, 3, len(pixels), 0, 0, 0, 0)
+        header += masks.ljust(68, b"\0")
+        data = struct.pack("<2sLLL", b"BM", 14 + len(header) + len(pixels), 0, 14 + len(header))
+        data += header + pixels
+    else:
+        options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+        data = saved(image, kind, **options)
+    np.testing.assert_allclose(read_radiograph(data).pixels, film, atol=0.6)
+
+
 def with_marker(film: np.ndarray, level: int) -> np.ndarray:
     """A letter burnt in at the upper left, as high as a tenth of the film, and a defect pixel."""
     marked = film.copy()
@@ -637,6 +759,82 @@ def test_one_frame_has_no_need_of_an_offset_table(ramp):
         made.PixelData = bytes(value)
         made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
         assert np.abs(read_radiograph(written(made)).pixels - levels).mean() < 2
+
+
+@pytest.mark.parametrize("syntax", ["rle", "jls", "j2k"])
+@pytest.mark.parametrize("table", [None, b"", b"\0\0\0", b"\0\0\0\0\1"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_one_frame_whatever_the_offset_table(ramp, syntax, table, parts):
+    """None at all, or one of a length that cannot be; fragments of odd lengths."""
+    made = dataset(ramp, 12, **WINDOW)
+    made.compress(seeds.UIDS[syntax], generate_instance_uid=False)
+    frame = get_frame(made.PixelData, 0, number_of_frames=1)
+    middle = (len(frame) // 2) | 1
+    items = [frame] if parts == 1 else [frame[:middle], frame[middle:]]
+    items = items if table is None else [table, *items]
+    item = struct.Struct("<4sI")
+    made.PixelData = b"".join(item.pack(b"\xfe\xff\0\xe0", len(i)) + i for i in items)
+    made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+    pixels = read_radiograph(written(made)).pixels
+    np.testing.assert_allclose(pixels, ramp * (255 / 4095), atol=0.1)
+
+
+@pytest.mark.parametrize("syntax", ["rle", "jls", "j2k"])
+@pytest.mark.parametrize(("bits", "high"), [(10, 13), (12, 11), (12, 15), (9, 12)])
+@pytest.mark.parametrize("signed", [False, True])
+def test_codestreams_that_hold_whole_words(ramp, syntax, bits, high, signed):
+    """Overlays above, anything below: neither is part of the stored bits (PS3.5 8.1.1)."""
+    levels = ramp.astype(np.int64) >> (12 - bits)
+    stored = levels - signed * 2 ** (bits - 1)
+    shift = high + 1 - bits
+    cells = ((stored & (2**bits - 1)) << shift) | (2**shift - 1) | (0xFFFF << (high + 1) & 0xFFFF)
+    made = dataset(cells.astype("<u2").view("<i2" if signed else "<u2"), 16)
+    made.compress(seeds.UIDS[syntax], generate_instance_uid=False)
+    made.BitsStored, made.HighBit = bits, high
+    made.WindowCenter, made.WindowWidth = str(0 if signed else 2 ** (bits - 1)), str(2**bits)
+    pixels = read_radiograph(written(made)).pixels
+    np.testing.assert_allclose(pixels, levels * (255 / (2**bits - 1)), atol=0.3)
+
+
+def test_a_codestream_of_bits_between_is_refused(ramp):
+    made = dataset(ramp, 12)
+    made.compress(JPEGLSLossless, generate_instance_uid=False)
+    made.BitsStored, made.HighBit = 10, 13
+    assert refusal(written(made)) == "stored_bits"
+
+
+def test_eight_bits_coded_for_words_of_sixteen(ramp):
+    levels = (ramp >> 4).astype(np.uint8)
+    frame = saved(Image.fromarray(levels), "JPEG", quality=98)
+    shown = framed(frame, levels.astype("<u2"), 8, "jpeg")
+    np.testing.assert_allclose(shown, levels, atol=8)
+
+
+@pytest.mark.parametrize("stated", ["RGB", "YBR_RCT", "YBR_FULL"])
+def test_a_colour_transform_is_undone_once(ramp, stated):
+    """JPEG 2000 says itself whether its components are transformed."""
+    levels = (ramp >> 4).astype(np.uint8)
+    colours = Image.fromarray(np.repeat(levels[..., None], 3, 2))
+    frame = saved(colours, "JPEG2000", no_jp2=True, mct=1)
+    made = dataset(levels, 8, "j2k", PhotometricInterpretation=stated, SamplesPerPixel=3)
+    made.PlanarConfiguration, made.PixelData = 0, encapsulate([frame])
+    made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+    np.testing.assert_allclose(read_radiograph(written(made)).pixels, levels, atol=1)
+
+
+def test_no_number_of_samples_is_one(ramp):
+    plain = written(dataset(ramp, **WINDOW))
+    empty = with_element(plain, 0x00280002, b"US", b"")
+    np.testing.assert_array_equal(read_radiograph(empty).pixels, read_radiograph(plain).pixels)
+
+
+def test_big_endian_without_a_header(ramp):
+    made = dataset(ramp.byteswap(), 12, "big", **WINDOW)
+    buffer = io.BytesIO()
+    made.file_meta = FileMetaDataset()
+    pydicom.dcmwrite(buffer, made, implicit_vr=False, little_endian=False)
+    pixels = read_radiograph(buffer.getvalue()).pixels
+    np.testing.assert_allclose(pixels, ramp * (255 / 4095), atol=0.1)
 
 
 def test_pixels_that_are_not_compressed_whatever_the_header_says(ramp):
