@@ -39,8 +39,9 @@ def screen(
 
     ``source``: see `pipeline.screening.sources.list_images`; ``out``: see
     `pipeline.screening.shards`; ``address``: of a Ray cluster whose machines all see ``source`` and
-    ``out``; ``shard``: files of a part, which is what a kill may cost. Raises FileNotFoundError or ValueError for a source that cannot be listed, and for a
-    folder with another run; RuntimeError where Ray is not installed.
+    ``out``; ``shard``: files of a part, which is what a kill may cost. Raises FileNotFoundError or
+    ValueError for a source that cannot be listed, and for a folder with another run; RuntimeError
+    where Ray is not installed.
     """
     entry = registry.entry(model)
     settings = {
