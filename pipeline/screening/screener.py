@@ -34,14 +34,14 @@ class Screener:
 
     def screen(self, shard: list[str]) -> dict[str, int]:
         """Answer a shard and write its rows; how many of each status."""
-        deadly = self.run.deadly(shard)  # a file that killed its reader is not read again
+        deadly = self.run.deadly(shard)  # files that killed their reader are not read again
         rows: list[dict[str, Any]] = []
         waiting: list[Waiting] = []
         for file in shard:
-            self.run.begin(shard, file)
-            if file == deadly:
+            if file in deadly:
                 rows.append(self._failed(file, "film_failed"))
                 continue
+            self.run.begin(shard, file, deadly)
             try:
                 data = read_image(file)
                 waiting.append((file, read_radiograph(data), acquisition(data)))

@@ -82,7 +82,7 @@ class Run:
     def left(self, files: Iterable[str], size: int) -> Iterator[list[str]]:
         """Shards of at most so many files that have no row yet."""
         done = self.finished()
-        waiting = (file for file in files if file not in done)
+        waiting = (file for file in dict.fromkeys(files) if file not in done)
         while shard := list(islice(waiting, size)):
             yield shard
 
@@ -95,17 +95,21 @@ class Run:
         _replace(self.folder / "parts" / f"{_name(shard)}.parquet", sink.getvalue().to_pybytes())
         self._begun(shard).unlink(missing_ok=True)
 
-    def begin(self, shard: list[str], file: str) -> None:
-        """Note the file that is about to be read."""
-        self._begun(shard).write_bytes(f"{self.started}\n{file}".encode("utf-8", "surrogateescape"))
+    def begin(self, shard: list[str], file: str, deadly: Iterable[str] = ()) -> None:
+        """Note the file that is about to be read, and those that ended readers before."""
+        note = {"run": self.started, "deadly": [*deadly, file]}
+        self._begun(shard).write_text(json.dumps(note), encoding="utf-8")
 
-    def deadly(self, shard: list[str]) -> str | None:
-        """The file at which an earlier reader of this shard died, in this very run."""
+    def deadly(self, shard: list[str]) -> set[str]:
+        """The files at which earlier readers of this shard died, in this very run."""
         begun = self._begun(shard)
         if not begun.is_file():
-            return None
-        run, _, file = begun.read_bytes().decode("utf-8", "surrogateescape").partition("\n")
-        return file if run == self.started else None
+            return set()
+        try:
+            note = json.loads(begun.read_text(encoding="utf-8"))
+        except ValueError:  # its writer was killed
+            return set()
+        return set(note["deadly"]) if note["run"] == self.started else set()
 
     def _begun(self, shard: list[str]) -> Path:
         return self.folder / "parts" / f"{_name(shard)}.begun"

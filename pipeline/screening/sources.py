@@ -1,9 +1,13 @@
 """Where an archive's radiographs lie: names in, bytes out. No pixels are read here."""
 
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import IO
+from urllib.parse import quote, unquote_to_bytes
 
 import fsspec
 import pydicom
@@ -14,17 +18,27 @@ from pipeline.io.radiograph import UnreadableRadiograph
 
 MAX_FILE_MB = 1_000
 HIDDEN = (".", "__MACOSX")
+BYTES = "bytes://"  # before a name that is no text, its bytes escaped as in a URL
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def list_images(source: str) -> Iterator[str]:
-    """The names of an archive's files, each to be given to `read_image`; sorted.
+    """The names of an archive's files, each to be given to `read_image`, in a fixed order.
 
     ``source``: a folder, read through; a ``.txt`` file with one path or URL a line; a ZIP or tar;
     a DICOMDIR; or a URL that fsspec knows (``s3://``, ``gs://``, ``https://``, ``file://``), of a
     file or of a folder. Hidden files are left out. Raises FileNotFoundError where nothing is there
     and ValueError for an archive that is damaged.
     """
+    for name in _names(source):
+        try:
+            name.encode()
+            yield name
+        except UnicodeEncodeError:  # a file system or a tar allows any bytes
+            yield BYTES + quote(os.fsencode(name))
+
+
+def _names(source: str) -> Iterator[str]:
     if "://" in source:
         yield from _at_url(source)
         return
@@ -49,9 +63,7 @@ def list_images(source: str) -> Iterator[str]:
 def read_image(name: str) -> bytes:
     """The bytes of one of `list_images`. Raises UnreadableRadiograph."""
     try:
-        if "://" not in name and not Path(name).is_file():
-            raise UnreadableRadiograph("no_file")  # a pipe or a device would never answer
-        with fsspec.open(name, "rb") as opened:
+        with _opened(name) as opened:
             data: bytes = opened.read(MAX_FILE_MB * 1_000_000 + 1)
     except UnreadableRadiograph:
         raise
@@ -60,6 +72,37 @@ def read_image(name: str) -> bytes:
     if len(data) > MAX_FILE_MB * 1_000_000:
         raise UnreadableRadiograph("upload_large", megabytes=MAX_FILE_MB)
     return data
+
+
+def _opened(name: str) -> IO[bytes]:
+    if name.startswith(BYTES):
+        name = os.fsdecode(unquote_to_bytes(name.removeprefix(BYTES)))
+    kind, separated, place = name.partition("://")
+    member, _, archive = place.rpartition("::")
+    if kind == "zip" and archive:
+        return _zip(archive).open(member)
+    if kind == "tar" and archive:
+        packed, members = _tar(archive)
+        opened = packed.extractfile(members[member])
+        if opened is not None:
+            return opened
+    if separated:
+        return fsspec.open(name, "rb").open()
+    if not Path(name).is_file():
+        raise UnreadableRadiograph("no_file")  # a pipe or a device would never answer
+    return Path(name).open("rb")
+
+
+# An archive's directory is read once, not again for every file of it.
+@lru_cache(maxsize=1)
+def _zip(path: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+@lru_cache(maxsize=1)
+def _tar(path: str) -> tuple[tarfile.TarFile, dict[str, tarfile.TarInfo]]:
+    archive = tarfile.open(path)  # noqa: SIM115
+    return archive, {member.name: member for member in archive if member.isfile()}
 
 
 def _below(folder: Path) -> Iterator[str]:
@@ -96,9 +139,11 @@ def _referenced(path: Path) -> Iterator[str]:
 
 def _members(kind: str, path: Path, names_in: Callable[[Path], list[str]]) -> Iterator[str]:
     try:
-        names = sorted(names_in(path))
+        names = names_in(path)  # in its own order: a packed tar is slow to read backwards
     except (OSError, zipfile.BadZipFile, tarfile.TarError, ValueError) as error:
         raise ValueError(f"{path} is damaged: unpack it and name the folder.") from error
+    if "::" in str(path):
+        raise ValueError(f"{path} has '::' in its name, which parts names here: rename it.")
     for name in names:
         if not _is_hidden(name.split("/")):
             yield f"{kind}://{name}::{path}"

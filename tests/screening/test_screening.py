@@ -91,6 +91,21 @@ def test_a_dicomdir_names_files_below_its_own_folder_only(tmp_path):
         list(list_images(str(tmp_path / "DICOMDIR")))
 
 
+def test_names_that_are_no_text_or_look_like_urls(tmp_path, clear_png):
+    root = tmp_path / "archive"
+    root.mkdir()
+    odd = [os.fsdecode(b"caf\xe9.png"), "a::b.png", "zip:x.png", "50%25.png", "new\nline.png"]
+    for name in odd:
+        (root / name).write_bytes(clear_png)
+    found = list(list_images(str(root)))
+    assert len(set(found)) == len(odd)
+    assert all(name.encode() and read_image(name) == clear_png for name in found)
+    with tarfile.open(tmp_path / "all.tar", "w") as packed:
+        packed.add(root, "in")
+    found = list(list_images(str(tmp_path / "all.tar")))
+    assert len(found) == len(odd) and all(read_image(name) == clear_png for name in found)
+
+
 def test_nothing_there_and_a_damaged_archive_are_said(tmp_path):
     with pytest.raises(FileNotFoundError, match="neither a folder"):
         list(list_images(str(tmp_path / "nowhere")))
@@ -135,6 +150,22 @@ def test_what_has_a_row_is_not_listed_again(tmp_path):
         again.write(shard, list(map(row, shard)))
     assert Counter(again.table()["file"].to_pylist()) == Counter(files)
     assert not list((tmp_path / "parts").glob("*.new"))
+
+
+def test_a_file_that_is_named_twice_has_one_row(tmp_path):
+    run = Run(tmp_path, SETTINGS, resume=False)
+    assert list(run.left(["a", "b", "a"], 2)) == [["a", "b"]]
+
+
+def test_all_files_that_killed_a_reader_are_known(tmp_path):
+    run = Run(tmp_path, SETTINGS, resume=False)
+    shard = ["a", "b", "c"]
+    run.begin(shard, "a")
+    run.begin(shard, "b", run.deadly(shard))
+    assert run.deadly(shard) == {"a", "b"}
+    run.begin(shard, "c")  # nobody died at those before
+    assert run.deadly(shard) == {"c"}
+    assert Run(tmp_path, SETTINGS, resume=True).deadly(shard) == set()
 
 
 @pytest.mark.parametrize("wrong", [["a"], ["a", "a"], ["a", "b", "c"]])
