@@ -66,7 +66,10 @@ class Record(BaseModel):
     model: str | None
     weights_sha256: str | None = None
     unet_sha256: str | None = None
-    covid_probability: float | None = Field(None, description="0..1, null unless ok")
+    covid_probability: float | None = Field(None, description="The same as covid_score")
+    covid_score: float | None = Field(
+        None, description="0..1, no probability of disease; null unless ok"
+    )
     threshold: float | None = Field(None, description="Positive at or above this score, 0..1")
     positive: bool | None = None
     triage: Literal["likely", "unlikely", "uncertain"] | None = None

@@ -36,20 +36,49 @@ def film_url(radiograph: Radiograph) -> str:
 
 def outlines(diagnosis: Diagnosis) -> list[list[float]]:
     """Outlines of the predicted lungs: x, y, x, y, ... in 0..1 of the film's width and height."""
-    mask = (diagnosis.answer.mask_probability > 0.5).astype(np.uint8)
-    rows, columns = mask.shape
     scale = 4  # finer than the network's pixels, so that the outline is smooth
     fine = cv2.resize(diagnosis.answer.mask_probability, None, fx=scale, fy=scale)
-    found, _ = cv2.findContours(
-        (fine > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-    )
-    size = np.array([columns * scale, rows * scale])
+    return _contours((fine > 0.5).astype(np.uint8))
+
+
+def heat_url(diagnosis: Diagnosis, cam: str, full_scale: float | None = None) -> str:
+    """A method's map over 0..``full_scale`` as a data URL of a grey PNG, 0..255.
+
+    ``full_scale``: the raw value that fills the colour scale; by default the model's own, which is
+    the same for all images.
+    """
+    strength = _strength(diagnosis, cam, full_scale)
+    return _url(_png(np.rint(strength * 255).astype(np.uint8)))
+
+
+def own_scale(diagnosis: Diagnosis, cam: str) -> float:
+    """The largest raw value of a method's map inside the lungs, or 0 where it has no evidence."""
+    heat, lungs = _heat_and_lungs(diagnosis, cam)
+    return float(max(0.0, heat[lungs].max(initial=0.0)))
+
+
+def hottest(diagnosis: Diagnosis, cam: str) -> list[list[float]]:
+    """Outlines, as `outlines`, of the tenth of the lungs where a method's map is hottest.
+
+    Empty where the map has no evidence at all.
+    """
+    heat, lungs = _heat_and_lungs(diagnosis, cam)
+    if not lungs.any() or heat[lungs].max() <= 0:
+        return []
+    level = max(float(np.quantile(heat[lungs], 0.9)), 1e-9)
+    return _contours((np.where(lungs, heat, 0) >= level).astype(np.uint8))
+
+
+def _heat_and_lungs(diagnosis: Diagnosis, cam: str) -> tuple[np.ndarray, np.ndarray]:
+    shape = _heat_shape(diagnosis)
+    probability = cv2.resize(diagnosis.answer.mask_probability, shape[::-1])
+    return diagnosis.heatmap(cam, shape), probability > 0.5
+
+
+def _contours(mask: np.ndarray) -> list[list[float]]:
+    found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    size = np.array(mask.shape[::-1])
     return [((c[:, 0] + 0.5) / size).round(4).ravel().tolist() for c in found]
-
-
-def heat_url(diagnosis: Diagnosis, cam: str) -> str:
-    """A method's map over its fixed colour scale, 0..255, as a data URL of a grey PNG."""
-    return _url(_png(np.rint(_strength(diagnosis, cam) * 255).astype(np.uint8)))
 
 
 def difference_url(first: Diagnosis, second: Diagnosis) -> str:
@@ -75,11 +104,15 @@ def colours() -> dict[str, list[int]]:
     }
 
 
-def _strength(diagnosis: Diagnosis, cam: str) -> np.ndarray:
+def _heat_shape(diagnosis: Diagnosis) -> tuple[int, int]:
     rows, columns = diagnosis.radiograph.shape
     scale = min(1, HEAT_SIDE / max(rows, columns))
-    shape = max(1, round(rows * scale)), max(1, round(columns * scale))
-    return (diagnosis.heatmap(cam, shape) / diagnosis.cam_scale[cam]).clip(0, 1)
+    return max(1, round(rows * scale)), max(1, round(columns * scale))
+
+
+def _strength(diagnosis: Diagnosis, cam: str, full_scale: float | None = None) -> np.ndarray:
+    full_scale = full_scale or diagnosis.cam_scale[cam]
+    return (diagnosis.heatmap(cam, _heat_shape(diagnosis)) / full_scale).clip(0, 1)
 
 
 def _png(picture: np.ndarray) -> bytes:

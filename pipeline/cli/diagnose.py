@@ -113,6 +113,7 @@ def _print_error(
         "model": predictor.entry.name,
         "weights_sha256": predictor.entry.sha256,
         "covid_probability": None,
+        "covid_score": None,
         "threshold": threshold,
         "positive": None,
         "triage": None,

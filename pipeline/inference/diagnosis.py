@@ -104,6 +104,7 @@ class Diagnosis:
             "weights_sha256": self.weights_sha256,
             "unet_sha256": self.unet_sha256,
             "covid_probability": self.covid_probability,
+            "covid_score": self.covid_probability,  # what it is; the other name is promised
             "threshold": self.threshold,
             "positive": self.positive,
             "triage": self.triage,

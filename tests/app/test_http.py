@@ -51,6 +51,7 @@ def test_the_answer_is_the_command_lines(client, clear_png, predictor):
     for key in ("sha256", "status", "model", "weights_sha256", "threshold", "positive"):
         assert said[key] == alone[key], key
     assert said["covid_probability"] == pytest.approx(alone["covid_probability"], abs=1e-5)
+    assert said["covid_score"] == said["covid_probability"]
     assert said["note"] == "Not for diagnostic use."
 
 

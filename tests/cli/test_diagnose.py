@@ -26,6 +26,7 @@ FIELDS = {
     "model",
     "weights_sha256",
     "covid_probability",
+    "covid_score",
     "threshold",
     "positive",
     "lung_area_fraction",

@@ -1,15 +1,18 @@
-// A radiograph viewer: linked panes with zoom, pan, window and level, invert, full screen, lung
+// A radiograph viewer: one large pane or linked panes with zoom, pan, window and level, invert, full screen, lung
 // outlines and heatmaps. All of it is drawn in the browser: nothing here runs a model again.
 //
 // data.films     {name: grey PNG as a data URL}
 // data.panes     [{caption, film, outline, heat}]: names of what is shown; heat "chosen" stands for
 //                "<film>/<method>" with the method that the reader chose from data.choose
+// data.single    whether the panes share one place, and the reader chooses what is in it
 // data.outlines  {name: [[x, y, ...], ...]} in 0..1 of width and height
-// data.heats     {name: {url, low, high, diverging}}, strengths 0..255 as a grey PNG
+// data.heats     {name: {url, low, high, diverging, own, ownHigh, hottest}}, strengths 0..255 as a grey
+//                PNG; "own" over the image's own range, "hottest" outlines of the hottest tenth
 // data.colours   {sequential, diverging}: 256 RGB triples each, flat
 // data.words     every text, in the reader's language
 const START = { zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255, invert: false, outline: 1, heat: 0.6,
-  heatName: null, heatChosen: false, windowing: false };
+  heatName: null, heatChosen: false, windowing: false, view: "heat", everywhere: false, own: false };
+const VIEWS = ["film", "outline", "heat", "side"];
 const viewers = new WeakMap();
 
 export default function (component) {
@@ -41,6 +44,7 @@ class Viewer {
     const changed = this.shownFilms !== films;
     this.shownFilms = films;
     this.data = data;
+    this.root.classList.toggle("single", Boolean(data.single));
     if (changed) this.state = { ...this.state, zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255 };
     const names = this.choices();
     const { heatChosen, heatName } = this.state; // each model has its own best method, until one is chosen
@@ -59,13 +63,38 @@ class Viewer {
       this.films = Object.fromEntries(loaded);
     }
     this.heats = {};
-    await Promise.all(Object.entries(data.heats).map(async ([name, heat]) => {
-      this.heats[name] = colourise(await loadGrey(heat.url), heat.diverging
-        ? this.data.colours.diverging : this.data.colours.sequential, heat.diverging);
-    }));
+    await this.loadHeats();
     this.lut = null;
     this.draw();
     this.root.dataset.ready = String(Number(this.root.dataset.ready || 0) + 1);
+  }
+
+  async loadHeats() {
+    const { data, heats } = this;
+    await Promise.all(Object.entries(data.heats).map(async ([name, heat]) => {
+      const key = this.heatKey(name);
+      if (heats[key]) return;
+      const url = key === name ? heat.url : heat.own;
+      const colours = heat.diverging ? data.colours.diverging : data.colours.sequential;
+      heats[key] = colourise(await loadGrey(url), colours, heat.diverging);
+    }));
+  }
+
+  heatKey(name) {
+    return this.state.own && this.data.heats[name]?.own ? `${name}, own` : name;
+  }
+
+  views() {
+    if (!this.data.single) return [];
+    return this.data.panes.some((pane) => pane.heat) ? VIEWS : VIEWS.filter((name) => name !== "heat");
+  }
+
+  view() {
+    return this.views().includes(this.state.view) ? this.state.view : "outline";
+  }
+
+  shows(i) {
+    return !this.data.single || this.view() === "side" || VIEWS.indexOf(this.view()) === i;
   }
 
   choices() {
@@ -86,6 +115,12 @@ class Viewer {
     };
     this.windowButton = button("◐", words.windowing, () => this.set({ windowing: !this.state.windowing }), true);
     this.invertButton = button("◩", words.invert, () => this.set({ invert: !this.state.invert }), true);
+    this.viewButtons = this.views().map((name) => {
+      const made = button(words[name], `${words[name]} (${VIEWS.indexOf(name) + 1})`, () => this.set({ view: name }), true);
+      made.dataset.view = name;
+      return made;
+    });
+    if (this.viewButtons.length) group(...this.viewButtons);
     group(
       button("−", words.zoomOut, () => this.zoom(1 / 1.25)),
       button("+", words.zoomIn, () => this.zoom(1.25)),
@@ -99,6 +134,9 @@ class Viewer {
     }
     if (this.data.panes.some((pane) => pane.heat)) bar.append(this.slider(words.heat, "heat", 0, 1, 0.05));
     if (this.choices().length > 1) bar.append(this.chooser(words.method));
+    if (this.data.single && this.choices().length) {
+      bar.append(this.tick(words.everywhere, "everywhere"), this.tick(words.own, "own"));
+    }
   }
 
   // `turn` lets a slider to the right mean brighter or stronger, whatever the quantity's own sense.
@@ -110,6 +148,21 @@ class Viewer {
     input.addEventListener("input", () => this.set({ [name]: turn(Number(input.value)) }));
     input.refresh = () => { input.value = turn(this.state[name]); };
     box.append(label, input);
+    return box;
+  }
+
+  tick(label, name) {
+    const box = document.createElement("label");
+    const input = document.createElement("input");
+    Object.assign(input, { type: "checkbox", checked: this.state[name] });
+    input.dataset.name = name;
+    input.addEventListener("change", async () => {
+      this.state[name] = input.checked;
+      await this.loadHeats();
+      this.scaled = null;
+      this.draw();
+    });
+    box.append(input, label);
     return box;
   }
 
@@ -158,13 +211,14 @@ class Viewer {
   scaleOf(pane) {
     const heat = this.heatOf(pane);
     if (!heat) return [];
-    const { low, high, diverging } = this.data.heats[heat];
+    const { low, high, ownHigh, diverging } = this.data.heats[heat];
     const colours = diverging ? this.data.colours.diverging : this.data.colours.sequential;
     const stops = [0, 64, 128, 192, 255].map((i) => `rgb(${colours.slice(3 * i, 3 * i + 3).join(",")})`);
     const bar = document.createElement("div");
     bar.className = "bar";
     bar.style.background = `linear-gradient(to right, ${stops.join(",")})`;
-    return [document.createTextNode(low), bar, document.createTextNode(high)];
+    const most = this.heatKey(heat) === heat ? high : ownHigh;
+    return [document.createTextNode(low), bar, document.createTextNode(most)];
   }
 
   heatOf(pane) {
@@ -199,6 +253,7 @@ class Viewer {
     const step = 0.1 / this.state.zoom;
     const actions = {
       "+": () => this.zoom(1.25), "=": () => this.zoom(1.25), "-": () => this.zoom(1 / 1.25),
+      ...Object.fromEntries(this.views().map((name) => [VIEWS.indexOf(name) + 1, () => this.set({ view: name })])),
       0: () => this.reset(), i: () => this.set({ invert: !this.state.invert }), f: () => this.fullScreen(),
       ArrowLeft: () => this.set({ x: this.state.x - step }), ArrowRight: () => this.set({ x: this.state.x + step }),
       ArrowUp: () => this.set({ y: this.state.y - step }), ArrowDown: () => this.set({ y: this.state.y + step }),
@@ -241,16 +296,24 @@ class Viewer {
       const width = Math.min(510, Math.max(8, this.state.width + dx));
       this.set({ width, centre: Math.min(255, Math.max(0, this.state.centre + dy / 2)) });
     } else {
-      const box = canvas.getBoundingClientRect();
-      this.set({ x: this.state.x - dx / box.width / this.state.zoom, y: this.state.y - dy / box.height / this.state.zoom });
+      const { wide, high } = this.filmSize(canvas);
+      this.set({ x: this.state.x - dx / wide, y: this.state.y - dy / high });
     }
   }
 
   filmPoint(event, canvas) {
     const box = canvas.getBoundingClientRect();
-    const { zoom, x, y } = this.state;
-    return { x: x + ((event.clientX - box.left) / box.width - 0.5) / zoom,
-      y: y + ((event.clientY - box.top) / box.height - 0.5) / zoom };
+    const { x, y } = this.state;
+    const { wide, high } = this.filmSize(canvas);
+    return { x: x + (event.clientX - box.left - box.width / 2) / wide,
+      y: y + (event.clientY - box.top - box.height / 2) / high };
+  }
+
+  // Width and height of the whole radiograph on the screen, which may be larger than its canvas.
+  filmSize(canvas) {
+    const { columns, rows } = this.films[canvas.dataset.film];
+    const scale = Math.min(canvas.clientWidth / columns, canvas.clientHeight / rows) * this.state.zoom;
+    return { wide: columns * scale, high: rows * scale };
   }
 
   draw() {
@@ -269,10 +332,15 @@ class Viewer {
     this.windowButton.setAttribute("aria-pressed", state.windowing);
     this.invertButton.setAttribute("aria-pressed", state.invert);
     for (const input of this.root.querySelectorAll("input[type=range]")) input.refresh();
-    this.data.panes.forEach((pane, i) => this.drawPane(pane, this.root.querySelectorAll("canvas")[i]));
+    const figures = this.root.querySelectorAll("figure");
+    figures.forEach((figure, i) => { figure.hidden = !this.shows(i); });
+    for (const made of this.viewButtons) made.setAttribute("aria-pressed", made.dataset.view === this.view());
+    this.root.querySelector(".panes").style.setProperty("--panes", this.data.panes.filter((_, i) => this.shows(i)).length);
+    this.root.querySelector(".remark").textContent = state.everywhere ? this.data.words.remark : "";
+    this.data.panes.forEach((pane, i) => { if (this.shows(i)) this.drawPane(pane, figures[i].querySelector("canvas")); });
     this.buildScales();
     Object.assign(this.root.dataset, { zoom: state.zoom.toFixed(3), invert: state.invert,
-      window: `${state.centre.toFixed(0)}/${state.width.toFixed(0)}`, heat: state.heat, method: state.heatName });
+      window: `${state.centre.toFixed(0)}/${state.width.toFixed(0)}`, heat: state.heat, method: state.heatName, view: this.view(), everywhere: state.everywhere, own: state.own });
   }
 
   buildScales() {
@@ -301,40 +369,54 @@ class Viewer {
   drawPane(pane, canvas) {
     const { columns, rows, shown } = this.films[pane.film];
     const wide = Math.max(1, Math.round(canvas.clientWidth * window.devicePixelRatio));
-    const high = Math.round((wide * rows) / columns);
+    const high = this.data.single ? Math.max(1, Math.round(canvas.clientHeight * window.devicePixelRatio))
+      : Math.round((wide * rows) / columns);
+    canvas.dataset.film = pane.film;
     if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
     const context = canvas.getContext("2d");
     const { zoom, x, y } = this.state;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, wide, high);
-    const scale = (wide / columns) * zoom;
+    const scale = Math.min(wide / columns, high / rows) * zoom;
     context.setTransform(scale, 0, 0, scale, wide / 2 - x * columns * scale, high / 2 - y * rows * scale);
     context.imageSmoothingEnabled = scale < 4;
     context.drawImage(shown, 0, 0);
     const heat = this.heatOf(pane);
-    if (this.heats[heat]) {
+    const lungs = this.data.outlines[pane.outline];
+    const picture = this.heats[this.heatKey(heat)];
+    if (picture) {
+      context.save();
+      if (this.data.single && lungs && !this.state.everywhere) context.clip(pathOf(lungs, columns, rows));
       context.imageSmoothingEnabled = true;
       context.globalAlpha = this.state.heat;
-      context.drawImage(this.heats[heat], 0, 0, columns, rows);
+      context.drawImage(picture, 0, 0, columns, rows);
       context.globalAlpha = 1;
+      if (this.data.heats[heat].hottest) this.drawOutline(context, this.data.heats[heat].hottest, columns, rows, scale, "#fff");
+      context.restore();
     }
-    if (this.data.outlines[pane.outline]) this.drawOutline(context, this.data.outlines[pane.outline], columns, rows, scale);
+    if (lungs) this.drawOutline(context, lungs, columns, rows, scale);
   }
 
-  drawOutline(context, outlines, columns, rows, scale) {
+  drawOutline(context, outlines, columns, rows, scale, line = "#00d5e6") {
     context.globalAlpha = this.state.outline;
-    for (const [colour, width] of [["#000", 4], ["#00d5e6", 2]]) { // dark rim: seen on any grey
+    for (const [colour, width] of [["#000", 4], [line, 2]]) { // dark rim: seen on any grey
       context.strokeStyle = colour;
       context.lineWidth = (width * window.devicePixelRatio) / scale;
-      for (const points of outlines) {
-        context.beginPath();
-        for (let i = 0; i < points.length; i += 2) context.lineTo(points[i] * columns, points[i + 1] * rows);
-        context.closePath();
-        context.stroke();
-      }
+      context.stroke(pathOf(outlines, columns, rows));
     }
     context.globalAlpha = 1;
   }
+}
+
+function pathOf(outlines, columns, rows) {
+  const path = new Path2D();
+  for (const points of outlines) {
+    for (let i = 0; i < points.length; i += 2) {
+      path[i ? "lineTo" : "moveTo"](points[i] * columns, points[i + 1] * rows);
+    }
+    path.closePath();
+  }
+  return path;
 }
 
 function button(sign, label, act, pressed = false) {
