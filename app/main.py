@@ -13,6 +13,7 @@ from app.components import demonstration, failure, uploader
 from app.session import lost, sign_in
 from app.session.language import LANGUAGES, current, declare
 from app.session.language import gettext as _
+from pipeline.serving.settings import read_settings
 
 failure.keep_private()
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
@@ -27,6 +28,7 @@ for key in ("model", "point", "prevalence", "example"):
 titles = {
     "diagnose": _("Read a radiograph"),
     "worklist": _("Work list"),
+    "pacs": _("From the PACS"),
     "compare": _("Compare"),
     "data": _("The data"),
     "preprocessing": _("Preprocessing"),
@@ -34,6 +36,8 @@ titles = {
     "performance": _("Performance"),
     "about": _("About the models"),
 }
+if not read_settings().pacs:
+    del titles["pacs"]
 pages = {
     name: st.Page(ROOT / f"pages/{name}.py", title=title, url_path=name.replace("diagnose", "read"))
     for name, title in titles.items()
