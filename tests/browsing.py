@@ -58,9 +58,9 @@ def running_app(log: Path, port: int | None = None, more: tuple = (), **variable
                 process.wait()
 
 
-def wait_for(address: str) -> None:
+def wait_for(address: str, tries: int = 240) -> None:
     """Wait until a server answers."""
-    for _ in range(240):
+    for _ in range(tries):
         try:
             with urllib.request.urlopen(address, timeout=2):
                 return

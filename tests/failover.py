@@ -5,8 +5,8 @@
 Starts two servers and Caddy (2.11; ``CADDY`` names it if it is not on the path) on this machine.
 Programs post synthetic images to ``/v1/diagnose``, and readers read in sessions of their own. After
 a third of the time one replica gets SIGKILL, after two thirds it is started again. Prints JSON;
-exit status 1 if an image of a program had no answer, if a reader whose replica died was not told
-so, or could not go on after loading the page again. No part of the ordinary tests.
+exit status 1 if an image of a program had no answer, if no session was lost, or if readers could
+not go on after loading the page again. No part of the ordinary tests.
 """
 
 import argparse
@@ -28,7 +28,6 @@ import psutil
 from tests.browsing import free_port, running_app, wait_for
 from tests.load import ROOT, Visit, films
 
-LOST = "no longer has this session"
 LOGS = ROOT / ".pytest_cache"
 
 
@@ -76,7 +75,7 @@ async def program(address: str, source, end: float, result: dict) -> None:
 
 
 async def reader(address: str, source, end: float, result: dict) -> None:
-    """Read in one session; where it is lost, come back as a browser does, then load again."""
+    """Read in one session; where it is lost, load the page again."""
     while time.monotonic() < end:
         visit = Visit(address)
         try:
@@ -87,29 +86,13 @@ async def reader(address: str, source, end: float, result: dict) -> None:
                     await asyncio.sleep(1)
         except Exception as error:
             result["lost"].append(f"{type(error).__name__}: {error}"[:200])
-            result["told"] += await is_told(address, visit)
-
-
-async def is_told(address: str, gone: Visit) -> bool:
-    """Whether a page that connects again, with its cookies and widgets as they stood, is told."""
-    visit = Visit(address)
-    visit.http.cookies.update(gone.http.cookies)
-    try:
-        await visit.connect()
-        await visit.send(gone.rerun)
-        await visit.page_drawn()
-    except Exception:
-        return False
-    else:
-        await visit.__aexit__()
-        return LOST in visit.said
 
 
 async def trial(address: str, options, kill, start) -> dict:
     """Programs and readers, and meanwhile a replica that dies and comes back."""
     began = time.monotonic()
     end = began + options.seconds
-    result: dict = {"failures": [], "seconds": [], "read": 0, "lost": [], "told": 0}
+    result: dict = {"failures": [], "seconds": [], "read": 0, "lost": []}
     source = films()
     async with asyncio.TaskGroup() as group:
         for _ in range(options.programs):
@@ -140,7 +123,6 @@ def summary(result: dict, options) -> dict:
         "of_them_with_one_replica": result["read_while_one_was_gone"],
         "sessions_lost": len(result["lost"]),
         "kinds_of_loss": sorted(set(result["lost"]))[:5],
-        "sessions_told": result["told"],
     }
 
 
@@ -158,7 +140,7 @@ def main() -> None:
             for log, port in zip(logs, ports, strict=True)
         ]
         for replica in replicas:
-            wait_for(f"{replica}/v1/health")
+            wait_for(f"{replica}/v1/health", tries=1200)
         address = stack.enter_context(proxy(replicas))
 
         def kill() -> None:
@@ -173,8 +155,7 @@ def main() -> None:
     report = summary(result, options)
     print(json.dumps(report, indent=1))
     went_on = report["of_them_with_one_replica"] > 0
-    told = 0 < report["sessions_lost"] == report["sessions_told"]
-    sys.exit(0 if not report["failures"] and told and went_on else 1)
+    sys.exit(0 if not report["failures"] and report["sessions_lost"] and went_on else 1)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Many films, one after the other: a row for each, whatever happens to the others.
+"""Many images in their order: a row for each, whatever happens to the others.
 
-A list hands in one film at a time, so that a row says what `diagnose` says of the film alone; where
-a server's queue puts it into one pass with other readers' films, the seventh digit may differ.
+A list hands in one image at a time by each of `READERS` threads, which unpack, decode and draw the
+thumbnail while the worker computes others. A row says what `diagnose` says of the image alone;
+where a server's queue puts images into one pass, the seventh digit may differ.
 
-What a list holds in memory: at most `MAX_HELD_MB` of dropped files (a ZIP stays packed), and per
-film a thumbnail and a record; one film is unpacked and decoded at a time.
+What a list holds in memory: at most `MAX_HELD_MB` of dropped files (a ZIP stays packed), per image
+a thumbnail and a record, and as many decoded images as there are threads.
 """
 
 import atexit
@@ -14,10 +15,12 @@ import logging
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -31,6 +34,7 @@ from pipeline.text.messages import Message
 
 MAX_HELD_MB = 256
 THUMBNAIL_SIDE = 96
+READERS = 3  # one image is computed, one read before it and one drawn after it
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,15 +270,26 @@ def _read_all(
         progress.problem = getattr(error, "message", Message("no_model"))
         return
     progress.began = time.monotonic()
-    for source in sources:
-        if progress.stop.is_set():
-            return
-        row = read_row(
-            source,
-            predictor,
-            partial(ask, progress.stop) if ask else _ask_alone,
-            partial(read, progress.stop) if read else read_radiograph,
-        )
-        if row.reasons and row.reasons[0].code == "stopping":
-            return
-        progress.rows.append(row)
+    row_of = partial(
+        read_row,
+        predictor=predictor,
+        ask=partial(ask, progress.stop) if ask else _ask_alone,
+        read=partial(read, progress.stop) if read else read_radiograph,
+    )
+    left, coming = iter(sources), deque[Future]()
+    readers = ThreadPoolExecutor(READERS, thread_name_prefix="work-list")
+    try:
+        while not progress.stop.is_set():
+            try:
+                for source in islice(left, READERS - len(coming)):
+                    coming.append(readers.submit(row_of, source))
+            except RuntimeError:  # Python is ending
+                return
+            if not coming:
+                return
+            row = coming.popleft().result()
+            if row.reasons and row.reasons[0].code == "stopping":
+                return
+            progress.rows.append(row)
+    finally:
+        readers.shutdown(cancel_futures=True)
