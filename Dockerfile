@@ -29,6 +29,10 @@ ARG GPU=0
 RUN if [ "$GPU" = 1 ]; then \
     version=$(/opt/venv/bin/pip show tensorflow | sed -n 's/^Version: //p'); \
     /opt/venv/bin/pip install --no-cache-dir --no-compile "tensorflow[and-cuda]==$version"; fi
+# 1: reads from and writes to a PACS (PULMOSCOPE_PACS).
+ARG PACS=0
+RUN if [ "$PACS" = 1 ]; then \
+    /opt/venv/bin/pip install --no-cache-dir --no-compile dicomweb-client pynetdicom; fi
 # Nothing is installed later: pip and its kin go, bytecode is made while the disk may be written.
 RUN /opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib >/dev/null; \
     rm -rf /opt/venv/lib/python3*/site-packages/pip /opt/venv/lib/python3*/site-packages/pip-* \

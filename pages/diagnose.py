@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.components import demonstration, downloads, sending
-from app.sections import answer, reading
+from app.sections import answer, measures, reading
 from app.session import cases
 from app.session.language import gettext as _
 
@@ -42,6 +42,7 @@ with pictures:
     answer.show_pictures(case, diagnosis)
     below_pictures = st.empty()
 answer.show_meaning(diagnosis)
+measures.show_measures(diagnosis)
 downloads.show_take_away(case, diagnosis)
 sending.offer_results(case, diagnosis)
 answer.show_details(diagnosis)

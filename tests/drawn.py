@@ -74,3 +74,12 @@ def write_split(file: Path, rows: Iterable[tuple[str, ...]]) -> None:
 def _varied(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     noise = rng.normal(0, 60, (16, 16)).astype(np.float32)
     return np.clip(film + cv2.resize(noise, film.shape), 0, 255).astype(np.uint8)
+
+
+def two_ellipses(rows: int = 250, columns: int = 210) -> tuple[np.ndarray, np.ndarray]:
+    """A film with two dark ellipses, uint8 (rows, columns), and their mask, 255 inside."""
+    r, c = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
+    right = ((r - 0.5) / 0.3) ** 2 + ((c - 0.25) / 0.12) ** 2 < 1
+    left = ((r - 0.5) / 0.3) ** 2 + ((c - 0.73) / 0.1) ** 2 < 1
+    lungs = right | left
+    return np.where(lungs, 40, 200).astype(np.uint8), np.where(lungs, 255, 0).astype(np.uint8)

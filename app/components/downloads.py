@@ -66,7 +66,7 @@ def _save_dicom(case: cases.Case, diagnoses: list[Diagnosis], name: str) -> None
 
     try:
         with st.spinner(_("Creating the DICOM objects…")):
-            content = results_zip(case.source, diagnoses, _)
+            content = results_zip(case.source, diagnoses, _, current())
     except NotExportable as error:
         st.error(sentence(error.message), icon=":material/error:")
     else:

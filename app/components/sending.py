@@ -4,8 +4,8 @@ import streamlit as st
 
 from app.sections.answer import as_chosen
 from app.session import cases
+from app.session.language import current, sentence
 from app.session.language import gettext as _
-from app.session.language import sentence
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.serving.queue import NoAnswer
 
@@ -40,7 +40,7 @@ def _send(case: cases.Case, answers: list[Diagnosis]) -> None:
 
     try:
         with st.spinner(_("Sending the results…")):
-            made = [result_objects(case.source, one, _) for one in answers]
+            made = [result_objects(case.source, one, _, current()) for one in answers]
             files = [data for objects in made for data in objects.values()]
             archive().store(files)
     except (NotExportable, NoAnswer) as error:

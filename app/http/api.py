@@ -74,6 +74,9 @@ class Record(BaseModel):
     positive: bool | None = None
     triage: Literal["likely", "unlikely", "uncertain"] | None = None
     lung_area_fraction: float | None = Field(None, description="Share of the image, 0..1")
+    measures: dict[str, float | str | None] | None = Field(
+        None, description="Of the lungs: mm and cm², where the file gives its pixels' spacing"
+    )
     seconds: float | None = Field(None, description="Time of the forward pass")
     version: str = __version__
     note: str = NOTE

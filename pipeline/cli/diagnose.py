@@ -118,6 +118,7 @@ def _print_error(
         "positive": None,
         "triage": None,
         "lung_area_fraction": None,
+        "measures": None,
         "seconds": None,
     }
     if options.out:

@@ -153,6 +153,27 @@ def _export(options) -> None:
     print(options.out)
 
 
+def _route(options) -> None:
+    from pipeline.cli.route import route
+
+    route(options)
+
+
+def _verify(options) -> int:
+    with _without_chatter():
+        from functools import cache
+
+        from pipeline.inference.predictor import Predictor
+        from pipeline.report.verify import verify
+
+        lines = verify(options.report.read_bytes(), options.file.read_bytes(), cache(Predictor))
+    words = {True: "agrees", False: "DIFFERS", None: "unknown"}
+    for line in lines:
+        said = line.said if line.agrees else f"{line.said}, computed: {line.found}"
+        print(f"{words[line.agrees]}: {line.what}: {said}")
+    return int(not all(line.agrees for line in lines))
+
+
 def _report(result: dict, path: Path | None) -> None:
     from pipeline.evaluation.estimates import plain
 
@@ -160,6 +181,26 @@ def _report(result: dict, path: Path | None) -> None:
     print(text)
     if path:
         path.write_text(text + "\n", encoding="utf-8")
+
+
+def _add_hospital(commands) -> None:
+    """What serves other systems, and checks what came from here."""
+    add = commands.add_parser("route", help="answer radiographs that come by DICOM C-STORE")
+    add.add_argument("--title", default="PULMOSCOPE", metavar="AE", help="own AE title")
+    add.add_argument("--port", type=int, default=11112)
+    add.add_argument("--address", default="127.0.0.1", help="0.0.0.0: every network")
+    add.add_argument("--allow", nargs="+", required=True, metavar="AE", help="who may send")
+    add.add_argument("--to", metavar="AE@HOST:PORT", help="where results go; else PULMOSCOPE_PACS")
+    add.add_argument("--model", choices=("light", "xception"), default="light")
+    add.add_argument("--tls-cert", type=Path, metavar="FILE")
+    add.add_argument("--tls-key", type=Path, metavar="FILE")
+    add.add_argument("--tls-ca", type=Path, metavar="FILE", help="senders need its certificates")
+    add.set_defaults(run=_route)
+
+    add = commands.add_parser("verify", help="whether a report says what the image gives")
+    add.add_argument("report", metavar="REPORT", type=Path, help="PDF, JSON or DICOM SR")
+    add.add_argument("file", metavar="FILE", type=Path, help="the image that it is of")
+    add.set_defaults(run=_verify)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -214,6 +255,8 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(run=_evaluate)
 
     _add_screen(commands)
+    _add_hospital(commands)
+
     add = commands.add_parser("bench", help="speed and size, as ratios where there is a peer")
     add.add_argument("--part", action="append", choices=BENCHES, help="this alone; may be repeated")
     add.add_argument("--json", type=Path, metavar="FILE")

@@ -10,6 +10,7 @@ from pipeline.explain.gradcam import place, raw_map
 from pipeline.io.radiograph import Radiograph
 from pipeline.models.triage import TriageLimits
 from pipeline.quality.gate import Verdict
+from pipeline.quality.measures import LungMeasures, lung_measures
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,14 @@ class Diagnosis:
         """Share of the film that the lung mask covers, 0..1."""
         return float(self.answer.mask.mean())
 
+    @property
+    def measures(self) -> LungMeasures | None:
+        """Lengths and areas of the lungs, or None when they are not plausible."""
+        if not self.verdict.may_score:
+            return None
+        film = self.radiograph
+        return lung_measures(self.answer.mask_probability, film.shape, film.shown_spacing)
+
     def lung_mask(self) -> np.ndarray:
         """The mask at the film's size: uint8 (rows, columns), 255 inside a lung, 0 outside."""
         rows, columns = self.radiograph.shape
@@ -96,6 +105,7 @@ class Diagnosis:
 
     def as_dict(self) -> dict:
         """The fields that the command line's JSON promises, without ``file``."""
+        measures = self.measures
         return {
             "sha256": self.radiograph.sha256,
             "status": self.status,
@@ -109,6 +119,7 @@ class Diagnosis:
             "positive": self.positive,
             "triage": self.triage,
             "lung_area_fraction": self.lung_area_fraction,
+            "measures": measures.as_dict() if measures else None,
             "seconds": round(self.seconds, 4),
             "version": self.version,
         }

@@ -15,7 +15,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 
-from pipeline.io import decode_limits, orientation, projection
+from pipeline.io import decode_limits, orientation, projection, spacing
 from pipeline.io.dicom_header import Header
 from pipeline.io.grey_scale import robust_range, strips
 from pipeline.io.radiograph import (
@@ -70,6 +70,7 @@ ELEMENTS = [
     "VOILUTSequence",
     "PresentationLUTShape",
     "PixelData",
+    *spacing.ELEMENTS,
 ]
 
 # One decoder each: one that fails is not followed by another that may be led astray.
@@ -142,6 +143,7 @@ def _radiograph(header: Header, syntax: pydicom.uid.UID, sha256: str) -> Radiogr
         body_part=body_part,
         repairs=repairs,
         notes=tuple(notes),
+        spacing=spacing.spacing_of(header),
     )
 
 

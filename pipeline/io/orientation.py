@@ -28,6 +28,8 @@ REPAIRS = {
     "mirrored": Repair(np.fliplr, np.fliplr),
 }
 
+QUARTER_TURNS = ("turned_left", "turned_right")
+
 # Patient Orientation (PS3.3 C.7.6.1.1.1): where rows and columns lead to. The usual display of a
 # frontal chest radiograph is ("L", "F"): the patient's right side on the left, the head at the top.
 BY_ORIENTATION = {

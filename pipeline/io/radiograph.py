@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.io.orientation import QUARTER_TURNS
+from pipeline.io.spacing import Spacing
 from pipeline.text.messages import Message
 
 MIN_SIDE = 64
@@ -32,7 +34,8 @@ class Radiograph:
     ``body_part``: as a DICOM file states them in one wording or another (see
     `pipeline.io.projection`), otherwise empty. ``repairs``: codes of
     `pipeline.io.orientation.REPAIRS`, what was done to the stored pixels, in order. ``notes``: what
-    a reader should know about how the file was read.
+    a reader should know about how the file was read. ``spacing``: of the pixels as they are stored,
+    None where the file does not say; see `shown_spacing`.
     """
 
     pixels: np.ndarray
@@ -44,11 +47,18 @@ class Radiograph:
     body_part: str = ""
     repairs: tuple[str, ...] = ()
     notes: tuple[Message, ...] = ()
+    spacing: Spacing | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the radiograph as it is shown."""
         return self.pixels.shape
+
+    @property
+    def shown_spacing(self) -> Spacing | None:
+        """The spacing of ``pixels``, which may be turned."""
+        turns = sum(code in QUARTER_TURNS for code in self.repairs)
+        return self.spacing.turned() if self.spacing and turns % 2 else self.spacing
 
     @property
     def key(self) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.quality.measures import LungMeasures
 from pipeline.report.coding import DEVICE_UID, DISCLAIMER
 from pipeline.report.dicom.source import NotExportable, read_source
 from pipeline.report.provenance import answer_mark, check_same_film, lasting_uuid
@@ -118,6 +119,9 @@ def _observations(diagnosis: Diagnosis, when: datetime) -> list[dict[str, Any]]:
     if diagnosis.triage:
         said = _own(diagnosis.triage, triage_names(str)[diagnosis.triage])
         found.append({"code": _own("triage", "Triage"), "valueCodeableConcept": said})
+    measures = diagnosis.measures
+    if measures and (measures.at or measures.cardiothoracic_ratio):
+        found.append({"code": _own("lung-measures", "Measures of the lungs")} | _sizes(measures))
     common = {
         "resourceType": "Observation",
         "status": "preliminary",
@@ -150,6 +154,21 @@ def _score(diagnosis: Diagnosis) -> dict[str, Any]:
         "interpretation": [{"coding": [{"system": system, "code": code, "display": meaning}]}],
         "referenceRange": [{"high": _quantity(diagnosis.threshold), "text": below}],
     }
+
+
+def _sizes(measures: LungMeasures) -> dict[str, Any]:
+    """One component each, where it was measured."""
+    units = {"area": "cm2", "ratio": "1"}
+    components = [
+        {
+            "code": _own(name.replace("_", "-"), name.replace("_", " ")),
+            "valueQuantity": _quantity(value, units.get(name.rpartition("_")[2], "mm")),
+        }
+        for name, value in measures.as_dict().items()
+        if isinstance(value, float)
+    ]
+    said = f"Lengths hold at the {measures.at}." if measures.at else "The file gives no spacing."
+    return {"component": components, "note": [{"text": said}]}
 
 
 def _quantity(value: float, unit: str = "1") -> dict[str, Any]:

@@ -19,6 +19,7 @@ from PIL import Image
 from pipeline.explain.overlay import draw_contour, film_rgb, overlay_heatmap, shrink
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.report.provenance import check_same_film
+from pipeline.report.record import case_json
 from pipeline.report.wording import Wording
 
 # DejaVu Sans, which matplotlib ships: it has the letters of every European language.
@@ -29,6 +30,7 @@ NO_LETTER = "\u25a1"
 MARGIN, FOOT = 14, 12  # mm
 PICTURE_SIDE = 768  # pixels; about 300 per inch at the size they are printed in
 IDENTITY_LENGTH = 120
+RECORD = "record.json"
 # Text sizes in points; the first with which everything fits on the page is taken.
 SIZES = (9.5, 9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0, 5.5, 5.0)
 INK, GREY, RED = (25, 25, 25), (95, 95, 95), (155, 28, 28)
@@ -48,6 +50,9 @@ def case_pdf(
     ``translate`` turns an English text into ``language`` ("en", "fr"); ``when``: date and time of
     the page; ``identity``: what the reader typed to tell whose film it is, at most
     `IDENTITY_LENGTH` characters; ``synthetic``: the film was drawn by a program.
+
+    The page carries its record as an attached file, by which `python -m pipeline verify` checks it;
+    what was typed is not in it.
 
     Raises ValueError for answers of several films and for an identity that is too long.
     """
@@ -71,6 +76,8 @@ def case_pdf(
             page.paragraphs(words.meaning(diagnoses))
             page.small_print(words.provenance(diagnoses, when))
             if page.page_no() == 1:
+                record = case_json(diagnoses, when=when, synthetic=synthetic)
+                page.embed_file(bytes=record, basename=RECORD, mime_type="application/json")
                 return bytes(page.output())
         finally:
             page.close_fonts()

@@ -6,9 +6,13 @@ from datetime import datetime
 
 from pipeline.explain.gradcam import METHOD_NAMES
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.io.spacing import DETECTOR
 from pipeline.models.triage import LIKELY, UNCERTAIN, UNLIKELY, TriageLimits
+from pipeline.quality.measures import LungMeasures
 from pipeline.report.operating_point import operating_point
 from pipeline.text.formatting import date_and_time, number, percent, sentence
+
+KINDS = ("height", "width", "area")
 
 
 def triage_guarantee(limits: TriageLimits, translate: Callable[[str], str], language: str) -> str:
@@ -29,6 +33,47 @@ def triage_names(translate: Callable[[str], str]) -> dict[str, str]:
         UNLIKELY: _("COVID-19 unlikely"),
         UNCERTAIN: _("uncertain"),
     }
+
+
+def measures_text(
+    measures: LungMeasures | None, translate: Callable[[str], str], language: str
+) -> str:
+    """Height, width and area of the lungs and the cardiothoracic ratio; nothing where none is."""
+    _ = translate
+    parts = []
+    if measures and measures.at:
+        for name, side in ((_("right lung"), "right"), (_("left lung"), "left")):
+            height, width, area = (getattr(measures, f"{side}_{k}") for k in KINDS)
+            parts.append(
+                _("{name} {height} × {width} mm, {area} cm²").format(
+                    name=name,
+                    height=number(height, language, 0),
+                    width=number(width, language, 0),
+                    area=number(area, language, 0),
+                )
+            )
+    if measures and measures.cardiothoracic_ratio:
+        ratio = number(measures.cardiothoracic_ratio, language, 2)
+        parts.append(_("cardiothoracic ratio {ratio} (estimated)").format(ratio=ratio))
+    return "; ".join(parts)
+
+
+def measures_limits(measures: LungMeasures, translate: Callable[[str], str]) -> str:
+    """What the measures rest on, and where they do not hold."""
+    _ = translate
+    said = [
+        _(
+            "Measured on the outline of the lungs, and the ratio on what they leave between them: "
+            "the heart itself is not seen. The ratio applies to upright PA images in full "
+            "inspiration; AP and supine images enlarge the heart. Not compared with measurements "
+            "by hand."
+        )
+    ]
+    if measures.at == DETECTOR:
+        said.append(
+            _("Lengths apply at the detector: in the patient they are some 5 to 20% shorter.")
+        )
+    return " ".join(said)
 
 
 def _spaced(translate: Callable[[str], str]) -> Callable[[str], str]:
@@ -103,6 +148,7 @@ class Wording:
             _("Specificity on test images"),
             _("Quality check"),
             _("Lung area"),
+            _("Measures"),
         ]
         rows = [list(row) for row in zip(labels, *(self._column(*c) for c in columns), strict=True)]
         if any(d.triage for d in diagnoses):
@@ -133,6 +179,7 @@ class Wording:
             self._interval(diagnosis, point, "specificity"),
             gate,
             _("{area} of the image").format(area=area),
+            measures_text(diagnosis.measures, _, self.language) or "–",
         ]
 
     def _threshold(self, diagnosis: Diagnosis, point: dict | None) -> str:
@@ -162,6 +209,7 @@ class Wording:
         if not any(d.verdict.may_score for d in diagnoses):
             return []
         triaged = [d.triage_limits for d in diagnoses if d.triage]
+        measured = next((m for d in diagnoses if (m := d.measures)), None)
         return [
             _(
                 "The score ranks images by how much they resemble the COVID images of the "
@@ -170,6 +218,7 @@ class Wording:
                 "measures disease and source together."
             ),
             *(triage_guarantee(limits, _, self.language) for limits in triaged[:1]),
+            *([measures_limits(measured, _)] if measured else []),
         ]
 
     def provenance(self, diagnoses: Sequence[Diagnosis], when: datetime) -> list[tuple[str, str]]:

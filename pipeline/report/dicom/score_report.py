@@ -4,6 +4,8 @@ The score is no probability of disease, and no standard code says what it is: it
 a coding scheme of our own, 99PULMOSCOPE, which the report identifies.
 """
 
+from collections.abc import Sequence
+
 import highdicom
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.seg import Segmentation
@@ -31,8 +33,19 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.quality.measures import LungMeasures
 from pipeline.report.coding import DEVICE_UID, DISCLAIMER, SCHEME
 from pipeline.report.wording import triage_guarantee, triage_names
+
+PROJECTIONS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1")  # CR, DX
+WHY = "Reason for withholding the score"
+RIGHT_LUNG = CodedConcept("3341006", "SCT", "Right lung")
+LEFT_LUNG = CodedConcept("44029006", "SCT", "Left lung")
+SIZES = {
+    "height": codes.UCUM.Millimeter,
+    "width": codes.UCUM.Millimeter,
+    "area": codes.UCUM.SquareCentimeter,
+}
 
 
 def score_report(
@@ -50,6 +63,7 @@ def score_report(
         observation_context=_observer(),
         procedure_reported=CodedConcept("399208008", "SCT", "Plain chest X-ray"),
         imaging_measurements=groups,
+        referenced_images=[header] if _describes_itself(header) else None,
     )
     scheme = CodingSchemeIdentificationItem(
         SCHEME, name="Pulmoscope", responsible_organization="Pulmoscope"
@@ -61,6 +75,15 @@ def score_report(
         is_verified=False,
         coding_schemes=[scheme],
         **series,
+    )
+
+
+def _describes_itself(header: Dataset) -> bool:
+    """Whether the film can stand in an image library (TID 1603 asks for both of its elements)."""
+    return (
+        header.SOPClassUID in PROJECTIONS
+        and len(header.get("PatientOrientation") or ()) == 2
+        and len(header.get("ImagerPixelSpacing") or ()) == 2
     )
 
 
@@ -104,12 +127,16 @@ def _score_group(header: Dataset, diagnosis: Diagnosis) -> MeasurementsAndQualit
         ),
         finding_sites=[FindingSite(codes.SCT.Lung)],
         measurements=_measurements(diagnosis),
-        qualitative_evaluations=[_result(diagnosis), *_triage(diagnosis)],
+        qualitative_evaluations=[
+            _result(diagnosis),
+            *_triage(diagnosis),
+            *_coded("reason", WHY, [reason.code for reason in diagnosis.verdict.reasons]),
+            *_coded("repair", "Set right before reading", film.repairs),
+        ],
         source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)],
     )
     sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
-    why = _own("reason", "Reason for withholding the score")
-    texts = [(why, sentence) for sentence in sentences]
+    texts = [(_own("reason", WHY), sentence) for sentence in sentences]
     comments = [DISCLAIMER]
     if diagnosis.triage:
         comments.append(triage_guarantee(diagnosis.triage_limits, str, "en"))
@@ -150,6 +177,30 @@ def _triage(diagnosis: Diagnosis) -> list[QualitativeEvaluation]:
     return [QualitativeEvaluation(_own("triage", "Triage"), _own(diagnosis.triage, meaning))]
 
 
+def _coded(code: str, meaning: str, values: Sequence[str]) -> list[QualitativeEvaluation]:
+    """Codes of ours, which `docs/dicom.md` lists, for each of these."""
+    name = _own(code, meaning)
+    return [QualitativeEvaluation(name, _own(v, v.replace("_", " "))) for v in values]
+
+
+def _sizes(measures: LungMeasures | None) -> list[Measurement]:
+    """Of either lung, where the film's pixels have a spacing, and the cardiothoracic ratio."""
+    found = []
+    if measures and measures.at:
+        sites = {"right": RIGHT_LUNG, "left": LEFT_LUNG}
+        for side, site in sites.items():
+            for code, unit in SIZES.items():
+                value = getattr(measures, f"{side}_{code}")
+                place = [FindingSite(site)]
+                name = _own(f"lung-{code}", f"Lung {code}, at the {measures.at}")
+                found.append(Measurement(name, round(value, 1), unit, finding_sites=place))
+    if measures and measures.cardiothoracic_ratio:
+        name = _own("ctr-of-lungs", "Cardiothoracic ratio, from the outline of the lungs")
+        ratio = round(measures.cardiothoracic_ratio, 3)
+        found.append(Measurement(name, ratio, codes.UCUM.NoUnits))
+    return found
+
+
 def _lung_group(
     header: Dataset, diagnosis: Diagnosis, lungs: Segmentation
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
@@ -176,5 +227,5 @@ def _lung_group(
         ),
         finding_category=codes.cid7150.AnatomicalStructure,
         finding_type=codes.SCT.Lung,
-        measurements=[area],
+        measurements=[area, *_sizes(diagnosis.measures)],
     )

@@ -34,6 +34,7 @@ OPTIONAL = (
     "FrameOfReferenceUID",
     "PositionReferenceIndicator",
     "PixelSpacing",
+    "ImagerPixelSpacing",
     "LossyImageCompression",
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
@@ -112,7 +113,9 @@ def _copy(film: Dataset, header: Dataset, keyword: str) -> None:
         # A name is decoded here; its bytes would keep the film's character set.
         parts = [str(part) if kind == "PN" else part for part in parts]
         for part in parts if keyword not in IDENTIFIERS else ():
-            validate_value(kind, part, pydicom.config.RAISE)
+            # pydicom judges a number in text as text alone.
+            text = str(part) if kind == "DS" else part
+            validate_value(kind, text, pydicom.config.RAISE)
             if keyword in PATTERNS and not re.fullmatch(PATTERNS[keyword], part):
                 return
     except (ValueError, TypeError, AttributeError, LookupError):
