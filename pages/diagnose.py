@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.components import demonstration, downloads
-from app.sections import answer, reading
+from app.sections import answer, reading, stability
 from app.session import cases
 from app.session.language import gettext as _
 
@@ -37,6 +37,7 @@ diagnosis = cases.diagnosis_of(case, model)
 answer.show_verdict(case, diagnosis)
 pictures = st.container()  # above the questions whose answers they show, too
 answer.show_probability(diagnosis)
+stability.show_stability(answer.as_chosen(diagnosis))
 answer.show_agreement(case, diagnosis)
 with pictures:
     answer.show_pictures(case, diagnosis)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from anyio import CapacityLimiter, to_thread
@@ -28,6 +29,7 @@ from pipeline.serving import films, self_check
 from pipeline.serving.private_log import kind_and_place
 from pipeline.serving.queue import NoAnswer, Ticket, service
 from pipeline.serving.settings import read_settings
+from pipeline.serving.stability import background
 from pipeline.text.messages import Message
 
 log = logging.getLogger(__name__)
@@ -71,6 +73,9 @@ class Record(BaseModel):
     lung_area_fraction: float | None = Field(None, description="Share of the image, 0..1")
     seconds: float | None = Field(None, description="Time of the forward pass")
     version: str = __version__
+    stability: dict | None = Field(
+        None, description="Scores of eight slightly changed copies, where it was asked for"
+    )
     note: str = NOTE
 
 
@@ -138,6 +143,7 @@ async def diagnose(
     request: Request,
     model: Annotated[str, Query(description="light or xception")] = "light",
     threshold: Annotated[float | None, Query(ge=0, le=1, description="instead of ours")] = None,
+    stability: Annotated[bool, Query(description="also read eight changed copies")] = False,
 ) -> Record:
     """Lung area, COVID score and verdict of one film."""
     party = await auth.caller(request)
@@ -148,7 +154,7 @@ async def diagnose(
         with OPEN.one(party):
             data, place = await bodies.take_body(request, party)
             with place:
-                return await _answer(request, party, model, threshold, data)
+                return await _answer(request, party, model, threshold, stability, data)
     except NoAnswer as error:
         raise Refused(BUSY.get(error.message.code, 503), error.message, model) from error
     except bodies.TooLarge:
@@ -171,12 +177,20 @@ def _check_kind(request: Request) -> None:
 
 
 async def _answer(
-    request: Request, party: str, model: str, threshold: float | None, data: bytes
+    request: Request,
+    party: str,
+    model: str,
+    threshold: float | None,
+    stability: bool,
+    data: bytes,
 ) -> Record:
     try:
         ticket = await _in_the_queue(request, party, model, data)
         await _answered(request, ticket)
         diagnosis = ticket.result()
+        if stability and diagnosis.verdict.may_score:
+            copies = asyncio.wrap_future(background().ask(diagnosis))
+            diagnosis = replace(diagnosis, stability=await copies)
     except UnreadableRadiograph as error:
         raise Refused(400, error.message, model, data) from error
     except (NoAnswer, WeightsError) as error:
@@ -186,9 +200,9 @@ async def _answer(
     except Exception as error:  # its text may hold what the film says of a patient
         log.error("a film failed: %s", kind_and_place(error))
         raise Refused(500, Message("film_failed"), model, data) from None
+    if threshold is not None and diagnosis.verdict.may_score:
+        diagnosis = replace(diagnosis, threshold=threshold)
     said = diagnosis.as_dict()
-    if threshold is not None and said["covid_probability"] is not None:
-        said |= {"threshold": threshold, "positive": said["covid_probability"] >= threshold}
     sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
     notes = [note.sentence() for note in diagnosis.radiograph.notes]
     return Record(**said, sentences=sentences, notes=notes)

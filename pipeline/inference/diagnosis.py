@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.explain.gradcam import place, raw_map
+from pipeline.inference.stability import Stability
 from pipeline.io.radiograph import Radiograph
 from pipeline.models.triage import TriageLimits
 from pipeline.quality.gate import Verdict
@@ -51,6 +52,7 @@ class Diagnosis:
     seconds: float
     triage_limits: TriageLimits | None = None
     version: str = __version__
+    stability: Stability | None = None  # where it was computed, see `pipeline.inference.copies`
 
     @property
     def score(self) -> float:
@@ -111,4 +113,10 @@ class Diagnosis:
             "lung_area_fraction": self.lung_area_fraction,
             "seconds": round(self.seconds, 4),
             "version": self.version,
+            "stability": self._stability_record(),
         }
+
+    def _stability_record(self) -> dict | None:
+        if self.stability is None or not self.verdict.may_score:
+            return None
+        return self.stability.as_dict(self.threshold)

@@ -93,6 +93,11 @@ class Predictor:
             probability, context = self._traced_lungs(tf.constant(films[..., None], tf.float32))
         return probability.numpy()[..., 0], context.numpy()
 
+    def levels(self, films: np.ndarray) -> np.ndarray:
+        """Films as in `many` at the size that the models see, before any mask: uint8 0..255."""
+        resized = self.graph.get_layer("resize")(tf.constant(films[..., None], tf.float32))
+        return np.rint(resized.numpy()[..., 0]).clip(0, 255).astype(np.uint8)
+
     def classify(self, equalised: np.ndarray) -> np.ndarray:
         """COVID scores, float32 (film,), of what the classifier is shown behind the graph's mask.
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pipeline.explain.gradcam import METHOD_NAMES
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.inference.stability import Stability
 from pipeline.models.triage import LIKELY, UNCERTAIN, UNLIKELY, TriageLimits
 from pipeline.report.operating_point import operating_point
 from pipeline.text.formatting import date_and_time, number, percent, sentence
@@ -34,6 +35,22 @@ def triage_names(translate: Callable[[str], str]) -> dict[str, str]:
 def _spaced(translate: Callable[[str], str]) -> Callable[[str], str]:
     """French sets a space before some signs, at which no line may break."""
     return lambda text: re.sub(r" (?=[:;!?%»])", "\u00a0", translate(text))
+
+
+def stability_sentence(
+    stability: Stability, threshold: float, translate: Callable[[str], str], language: str
+) -> str:
+    """The range of the scores of slightly changed copies, and how many change the answer."""
+    _ = translate
+    return _(
+        "On {n} slightly changed copies the score runs from {low} to {high}; the answer changes in "
+        "{changed} of {n}."
+    ).format(
+        n=stability.n,
+        low=number(stability.low, language),
+        high=number(stability.high, language),
+        changed=stability.changed(threshold),
+    )
 
 
 class Wording:
@@ -109,7 +126,16 @@ class Wording:
             names = triage_names(_)
             said = [names[d.triage] if d.triage else "–" for d in diagnoses]
             rows.insert(2, [_("Triage"), *said])
+        if any(d.stability for d in diagnoses):
+            rows.append([_("Stability"), *(self._stability(d) for d in diagnoses)])
         return rows
+
+    def _stability(self, diagnosis: Diagnosis) -> str:
+        if diagnosis.stability is None or not diagnosis.verdict.may_score:
+            return "–"
+        return stability_sentence(
+            diagnosis.stability, diagnosis.threshold, self.translate, self.language
+        )
 
     def _column(self, diagnosis: Diagnosis, point: dict | None) -> list[str]:
         _ = self.translate

@@ -21,6 +21,7 @@ from pipeline.data.split import read_split
 from pipeline.models import registry
 from pipeline.release import measurements
 from pipeline.serving import queue
+from pipeline.serving.stability import background
 from pipeline.text.messages import Message
 from tests.drawn import make_database
 
@@ -95,6 +96,19 @@ def test_sliders_do_not_ask_the_model_again(page, monkeypatch):
     page.run()
     assert not page.exception
     assert len(viewer(page)["panes"]) == 3
+
+
+def test_the_answers_stability_is_said_and_taken_away(page):
+    choose(page, "clear")
+    (case,) = page.session_state["cases"].values()
+    known = background().ask(case.answers["light"]).result(120)
+    text = shown(page.run())
+    assert f"the answer changes in {known.changed(case.answers['light'].threshold)} of 8" in text
+    assert background().known(case.answers["light"]) is known
+
+
+def test_a_withheld_score_has_no_stability(page):
+    assert "slightly changed copies" not in shown(choose(page, "inverted"))
 
 
 def test_probability_follows_the_prevalence(page):
@@ -405,6 +419,18 @@ def test_readme_and_model_card_show_the_measured_scores():
     table = score_table()
     assert len(table.splitlines()) > 10
     assert table in (registry.weights_folder() / "README.md").read_text()
+
+
+def test_comparing_models_opens_what_is_being_read(page):
+    choose(page, "clear")
+    choose(page, "opacities")
+    for example in ("opacities", "clear"):
+        page.session_state["case"] = cases.example(example).radiograph.key
+        page.switch_page("../pages/compare.py").run()
+        assert not page.exception, page.exception
+        chosen = page.selectbox(key="compared_film")
+        assert chosen.value == page.session_state["case"]
+        page.switch_page("../pages/diagnose.py").run()
 
 
 def test_comparing_needs_two_films_and_shows_them_on_one_scale(page):

@@ -31,7 +31,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from pipeline.inference.diagnosis import Diagnosis
-from pipeline.report.wording import triage_guarantee, triage_names
+from pipeline.report.wording import stability_sentence, triage_guarantee, triage_names
 
 SCHEME = "99PULMOSCOPE"
 DEVICE_UID = "2.25.229087305404126217430158930124876113157"  # of the program, for all its reports
@@ -120,6 +120,8 @@ def _score_group(header: Dataset, diagnosis: Diagnosis) -> MeasurementsAndQualit
     comments = [DISCLAIMER]
     if diagnosis.triage:
         comments.append(triage_guarantee(diagnosis.triage_limits, str, "en"))
+    if diagnosis.stability:
+        comments.append(stability_sentence(diagnosis.stability, diagnosis.threshold, str, "en"))
     for name, text in [*texts, *((codes.DCM.Comment, comment) for comment in comments)]:
         group[0].ContentSequence.append(
             TextContentItem(name, text, RelationshipTypeValues.CONTAINS)
