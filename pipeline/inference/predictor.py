@@ -96,7 +96,9 @@ class Predictor:
     def levels(self, films: np.ndarray) -> np.ndarray:
         """Films as in `many` at the size that the models see, before any mask: uint8 0..255."""
         resized = self.graph.get_layer("resize")(tf.constant(films[..., None], tf.float32))
-        return np.rint(resized.numpy()[..., 0]).clip(0, 255).astype(np.uint8)
+        # By way of 0..1, as in the graph: halves between two levels are rounded the same way.
+        film = self.graph.get_layer("rescale")(resized).numpy()[..., 0]
+        return np.rint(film * np.float32(255)).clip(0, 255).astype(np.uint8)
 
     def classify(self, equalised: np.ndarray) -> np.ndarray:
         """COVID scores, float32 (film,), of what the classifier is shown behind the graph's mask.
