@@ -10,13 +10,14 @@ if str(ROOT) not in sys.path:
 import streamlit as st
 
 from app.components import demonstration, failure, uploader
-from app.session import sign_in
+from app.session import address, sign_in
 from app.session.language import LANGUAGES, current, declare
 from app.session.language import gettext as _
 
 failure.keep_private()
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
 st.html(ROOT / "app/frame.css")
+address.take()
 uploader.translate()
 
 # Streamlit drops a widget's state when another page is shown; saying it again keeps it.
@@ -56,6 +57,7 @@ st.warning(
     icon=":material/warning:",
 )
 sign_in.require()
+address.keep()
 demonstration.show(next(name for name, one in pages.items() if one == page))
 try:
     page.run()

@@ -70,6 +70,9 @@ class Record(BaseModel):
     threshold: float | None = Field(None, description="Positive at or above this score, 0..1")
     positive: bool | None = None
     triage: Literal["likely", "unlikely", "uncertain"] | None = None
+    class_shares: dict[str, float] | None = Field(
+        None, description="Of the four classes, 0..1, where the model separates them"
+    )
     lung_area_fraction: float | None = Field(None, description="Share of the image, 0..1")
     seconds: float | None = Field(None, description="Time of the forward pass")
     version: str = __version__

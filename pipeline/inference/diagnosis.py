@@ -10,6 +10,7 @@ from pipeline.explain.gradcam import place, raw_map
 from pipeline.inference.stability import Stability
 from pipeline.io.radiograph import Radiograph
 from pipeline.models.triage import TriageLimits
+from pipeline.models.xception import CLASSES
 from pipeline.quality.gate import Verdict
 
 
@@ -65,6 +66,15 @@ class Diagnosis:
         return self.score if self.verdict.may_score else None
 
     @property
+    def class_shares(self) -> dict[str, float] | None:
+        """What the model gives each of `CLASSES`, 0..1, sum 1; None of a model of two classes, and
+        where the score is withheld."""
+        shares = self.answer.class_probabilities
+        if shares is None or not self.verdict.may_score:
+            return None
+        return dict(zip(CLASSES, map(float, shares), strict=True))
+
+    @property
     def positive(self) -> bool | None:
         """Whether the score reaches the threshold, or None when it is withheld."""
         return self.score >= self.threshold if self.verdict.may_score else None
@@ -110,6 +120,7 @@ class Diagnosis:
             "threshold": self.threshold,
             "positive": self.positive,
             "triage": self.triage,
+            "class_shares": self.class_shares,
             "lung_area_fraction": self.lung_area_fraction,
             "seconds": round(self.seconds, 4),
             "version": self.version,

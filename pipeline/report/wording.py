@@ -122,6 +122,8 @@ class Wording:
             _("Lung area"),
         ]
         rows = [list(row) for row in zip(labels, *(self._column(*c) for c in columns), strict=True)]
+        if any(d.class_shares for d in diagnoses):
+            rows.insert(3, [_("Shares of the classes"), *map(self._classes, diagnoses)])
         if any(d.triage for d in diagnoses):
             names = triage_names(_)
             said = [names[d.triage] if d.triage else "–" for d in diagnoses]
@@ -160,6 +162,18 @@ class Wording:
             gate,
             _("{area} of the image").format(area=area),
         ]
+
+    def _classes(self, diagnosis: Diagnosis) -> str:
+        _ = self.translate
+        names = {
+            "COVID": "COVID-19",
+            "Normal": _("Normal"),
+            "Lung_Opacity": _("Lung opacity"),
+            "Viral Pneumonia": _("Viral pneumonia"),
+        }
+        shares = (diagnosis.class_shares or {}).items()
+        said = [f"{names[label]} {percent(share, self.language)}" for label, share in shares]
+        return ", ".join(said) or "–"
 
     def _threshold(self, diagnosis: Diagnosis, point: dict | None) -> str:
         _ = self.translate

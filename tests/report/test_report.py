@@ -274,6 +274,17 @@ def test_repairs_and_remarks_are_named(diagnosis):
     assert record["notes"] == ["The file has 2 pages: only the first was read."]
 
 
+def test_the_shares_of_four_classes_are_printed_and_withheld_with_the_score(diagnosis):
+    light, xception = diagnosis, other_model(diagnosis)
+    shares = np.array([0.5, 0.25, 0.2, 0.05], np.float32)
+    four = replace(xception, answer=replace(xception.answer, class_probabilities=shares))
+    (row,) = [row for row in Wording(str, "en").table([light, four]) if "classes" in row[0]]
+    assert row[1:] == ["–", "COVID-19 50%, Normal 25%, Lung opacity 20%, Viral pneumonia 5%"]
+    assert four.as_dict()["class_shares"]["Lung_Opacity"] == pytest.approx(0.2)
+    refused = replace(four.verdict, reasons=(Message("inverted"),))
+    assert replace(four, verdict=refused).class_shares is None
+
+
 @pytest.mark.parametrize("name", cases.EXAMPLES)
 def test_an_example_has_no_repairs(name):
     film = cases.example(name).radiograph
