@@ -10,7 +10,7 @@ if str(ROOT) not in sys.path:
 import streamlit as st
 
 from app.components import demonstration, failure, uploader
-from app.session import lost, sign_in
+from app.session import address, sign_in
 from app.session.language import LANGUAGES, current, declare
 from app.session.language import gettext as _
 from pipeline.serving.settings import read_settings
@@ -18,6 +18,7 @@ from pipeline.serving.settings import read_settings
 failure.keep_private()
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
 st.html(ROOT / "app/frame.css")
+address.take()
 uploader.translate()
 
 # Streamlit drops a widget's state when another page is shown; saying it again keeps it.
@@ -60,7 +61,7 @@ st.warning(
     icon=":material/warning:",
 )
 sign_in.require()
-lost.say_if_lost()
+address.keep()
 demonstration.show(next(name for name, one in pages.items() if one == page))
 try:
     page.run()

@@ -85,7 +85,16 @@ def chromium():
 
 def drop(page, *files) -> None:
     """Drop files as the reader does; each as `upload` makes them."""
+    unfold_source(page)
     page.locator("input[type=file]").set_input_files(list(files))
+
+
+def unfold_source(page) -> None:
+    """On the reading page what opens a film is folded into a button, once there is one."""
+    folded = page.locator(".st-key-source button")
+    if folded.count() and not page.locator("[data-testid=stPopoverBody]").count():
+        folded.first.click()
+        page.locator("[data-testid=stPopoverBody]").wait_for()
 
 
 def upload(name: str, data: bytes) -> dict:
@@ -105,8 +114,9 @@ def settled(page) -> None:
 def pick(page, example: str) -> None:
     """Choose a synthetic film and wait until its pictures have taken the place of others."""
     settled(page)
-    film = page.locator(".viewer[data-zoom] canvas").first
+    film = page.locator(".viewer[data-zoom] figure:not([hidden]) canvas").first
     before = film.evaluate(PIXELS) if film.count() else None
+    unfold_source(page)
     page.get_by_text(example, exact=True).click()
     for _ in range(PATIENCE // 200):
         if film.evaluate(PIXELS) != before:

@@ -1,5 +1,6 @@
 """Take a case away: one-page PDF, JSON, FHIR, and DICOM objects of a film that came as DICOM."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -16,6 +17,7 @@ from pipeline.report.file_name import file_name
 from pipeline.report.pdf import IDENTITY_LENGTH, case_pdf, one_line, writable
 from pipeline.report.record import case_json
 from pipeline.report.wording import Wording
+from pipeline.serving.stability import background
 
 
 @st.fragment
@@ -30,7 +32,9 @@ def show_take_away(case: cases.Case, diagnosis: Diagnosis) -> None:
         if writable(one_line(identity)) != one_line(identity):
             st.warning(Wording(_, current()).not_writable(), icon=":material/warning:")
         others = [d for d in cases.readings(case) if d.model != diagnosis.model]
-        diagnoses = [as_chosen(d) for d in (diagnosis, *others)]
+        diagnoses = [
+            replace(as_chosen(d), stability=background().known(d)) for d in (diagnosis, *others)
+        ]
         synthetic, when = case.origin == "synthetic", datetime.now(UTC).astimezone()
         name = partial(file_name, case.name, diagnoses, when)
         icon = ":material/download:"

@@ -33,6 +33,7 @@ from pipeline.serving import films, self_check
 from pipeline.serving.private_log import kind_and_place
 from pipeline.serving.queue import NoAnswer, Ticket, service
 from pipeline.serving.settings import read_settings
+from pipeline.serving.stability import background
 from pipeline.text.messages import Message
 
 log = logging.getLogger(__name__)
@@ -73,12 +74,18 @@ class Record(BaseModel):
     threshold: float | None = Field(None, description="Positive at or above this score, 0..1")
     positive: bool | None = None
     triage: Literal["likely", "unlikely", "uncertain"] | None = None
+    class_shares: dict[str, float] | None = Field(
+        None, description="Of the four classes, 0..1, where the model separates them"
+    )
     lung_area_fraction: float | None = Field(None, description="Share of the image, 0..1")
     measures: dict[str, float | str | None] | None = Field(
         None, description="Of the lungs: mm and cm², where the file gives its pixels' spacing"
     )
     seconds: float | None = Field(None, description="Time of the forward pass")
     version: str = __version__
+    stability: dict | None = Field(
+        None, description="Scores of eight slightly changed copies, where it was asked for"
+    )
     note: str = NOTE
 
 
@@ -158,6 +165,7 @@ async def diagnose(
     threshold: Annotated[float | None, Query(ge=0, le=1, description="instead of ours")] = None,
     kind: Annotated[Literal["json", "fhir"], Query(alias="format")] = "json",
     release: Annotated[Release, Query(description="of FHIR")] = "R4",
+    stability: Annotated[bool, Query(description="also read eight changed copies")] = False,
 ) -> Record:
     """Lung area, COVID score and verdict of one film."""
     party = await auth.caller(request)
@@ -173,7 +181,7 @@ async def diagnose(
                 raise
             data, place = await bodies.take_body(request, party)
             with place:
-                diagnosis = await _answer(request, party, model, data)
+                diagnosis = await _answer(request, party, model, stability, data)
                 if kind == "fhir":
                     return await to_thread.run_sync(
                         _fhir, diagnosis, threshold, data, release, limiter=READING
@@ -201,9 +209,9 @@ def _check_kind(request: Request) -> None:
 
 
 def _record(diagnosis: Diagnosis, threshold: float | None) -> Record:
+    if threshold is not None and diagnosis.verdict.may_score:
+        diagnosis = replace(diagnosis, threshold=threshold)
     said = diagnosis.as_dict()
-    if threshold is not None and said["covid_probability"] is not None:
-        said |= {"threshold": threshold, "positive": said["covid_probability"] >= threshold}
     sentences = [reason.sentence() for reason in diagnosis.verdict.reasons]
     notes = [note.sentence() for note in diagnosis.radiograph.notes]
     return Record(**said, sentences=sentences, notes=notes)
@@ -216,11 +224,17 @@ def _fhir(diagnosis: Diagnosis, threshold: float | None, data: bytes, release: R
     return Response(text, media_type=FHIR)
 
 
-async def _answer(request: Request, party: str, model: str, data: bytes) -> Diagnosis:
+async def _answer(
+    request: Request, party: str, model: str, stability: bool, data: bytes
+) -> Diagnosis:
     try:
         ticket = await _in_the_queue(request, party, model, data)
         await _answered(request, ticket)
-        return ticket.result()
+        diagnosis = ticket.result()
+        if stability and diagnosis.verdict.may_score:
+            copies = asyncio.wrap_future(background().ask(diagnosis))
+            diagnosis = replace(diagnosis, stability=await copies)
+        return diagnosis
     except UnreadableRadiograph as error:
         raise Refused(400, error.message, model, data) from error
     except (NoAnswer, WeightsError) as error:

@@ -4,50 +4,48 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.components.viewer import show_viewer
 from app.session import cases
 from app.session.language import current, number, percent, sentence
 from app.session.language import gettext as _
 from app.views import film as views
-from app.views.markdown import escape
-from app.views.names import labelled, method_names, model_names
-from app.views.score import score_bar
+from app.views.names import class_names, labelled, method_names, model_names
+from app.views.score import score_bar, score_line, share_bars
 from pipeline.evaluation.calibration import at_prevalence, calibrated, joint
 from pipeline.explain.gradcam import raw_map
 from pipeline.explain.significance import SIGNIFICANT, heatmap_p
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.io.orientation import REPAIRS
 from pipeline.models import registry
+from pipeline.models.triage import UNCERTAIN
 from pipeline.release.measurements import measured, measured_together, scores_on_test_films
 from pipeline.report.wording import triage_guarantee, triage_names
 
+COLUMNS = (8, 5)  # picture, and what is said of it
 
-def show_origin(case: cases.Case) -> None:
-    """Say where the film comes from, when it is no upload, and how its file was read."""
+
+def time_taken(diagnosis: Diagnosis) -> str:
+    """How long the models took."""
+    return _("computed in {seconds} s").format(seconds=number(diagnosis.seconds, 2))
+
+
+def show_notes(case: cases.Case) -> None:
+    """Say of a synthetic film what its score is worth, and how a file was read."""
     if case.origin == "synthetic":
         text = _(
             "**Synthetic image.** Drawn by a program: its score shows how the app works and says "
             "nothing about any patient."
         )
-        st.markdown(f":material/draw: {text}")
-    elif case.origin == "database":
-        text = _("Image {name} of the database, class {truth}.")
-        st.markdown(
-            f":material/database: {text}".format(
-                name=escape(case.name), truth=escape(case.truth or "")
-            )
-        )
+        st.caption(f":material/draw: {text}")
     for note in case.radiograph.notes:
         st.info(sentence(note), icon=":material/info:")
 
 
 def show_film_at_once(case: cases.Case) -> None:
-    """The film alone, while the answer is still being computed."""
-    left, *_rest = st.columns(3)
-    with left:
-        film = views.film_png(case.radiograph)
-        st.image(film, caption=_("Image"), alt=_("Image"), width="stretch")
+    """The film alone, in the place of its pictures, while the answer is still being computed."""
+    st.image(views.film_png(case.radiograph), alt=_("Image"), width="stretch")
 
 
 def show_verdict(case: cases.Case, diagnosis: Diagnosis) -> None:
@@ -65,11 +63,8 @@ def show_verdict(case: cases.Case, diagnosis: Diagnosis) -> None:
                 )
                 st.button(label, on_click=cases.repair, args=(case, reason.code))
         return
-    answer, point = st.columns([3, 2], gap="large")
-    with point:
-        threshold = _choose_threshold(diagnosis)
-    with answer:
-        _show_score(diagnosis, threshold)
+    score = st.container()
+    _show_score(score, diagnosis, _choose_threshold(diagnosis))
 
 
 def as_chosen(diagnosis: Diagnosis) -> Diagnosis:
@@ -101,20 +96,38 @@ def _choose_threshold(diagnosis: Diagnosis) -> float:
     return thresholds[chosen]
 
 
-def _show_score(diagnosis: Diagnosis, threshold: float) -> None:
+def _show_score(place: DeltaGenerator, diagnosis: Diagnosis, threshold: float) -> None:
     positive = diagnosis.score >= threshold
-    word = _("COVID-19 suspected") if positive else _("COVID-19 not suspected")
+    words = [_("COVID-19 suspected") if positive else _("COVID-19 not suspected")]
+    if diagnosis.triage == UNCERTAIN:
+        words.append(_("borderline"))
     relation = _("at or above the threshold of") if positive else _("below the threshold of")
-    st.subheader(word, anchor=False)
-    sentence = _("COVID score {score}, {relation} {threshold}.").format(
+    said = _("COVID score {score}, {relation} {threshold}.").format(
         score=number(diagnosis.score), relation=relation, threshold=number(threshold)
     )
-    st.markdown(sentence)
-    st.html(score_bar(diagnosis.score, threshold, sentence, number(threshold)))
+    ends = (_("0: unlike COVID images"), _("1: like COVID images"))
+    zones = (_("unlikely"), _("uncertain"), _("likely"))
+    bar = score_bar(
+        diagnosis.score, threshold, said, number(threshold), ends, diagnosis.triage_limits, zones
+    )
+    with place:
+        st.html(score_line(number(diagnosis.score), words) + bar)
+        st.markdown(said)
     if diagnosis.triage:
-        said = labelled(_("Triage"), triage_names(_)[diagnosis.triage])
-        st.markdown(f"**{said}**")
-        st.caption(triage_guarantee(diagnosis.triage_limits, _, current()))
+        answer = labelled(_("Triage"), triage_names(_)[diagnosis.triage])
+        guarantee = triage_guarantee(diagnosis.triage_limits, _, current())
+        st.markdown(f"**{answer}**", help=guarantee)
+
+
+def show_classes(diagnosis: Diagnosis) -> None:
+    """The shares of the four classes, of the model that separates them."""
+    shares = diagnosis.class_shares
+    if not shares:
+        return
+    names = class_names()
+    bars = {names[label]: (share, percent(share)) for label, share in shares.items()}
+    label = ", ".join(labelled(name, text) for name, (_share, text) in bars.items())
+    st.html(share_bars(bars, label))
 
 
 @st.fragment
@@ -123,23 +136,24 @@ def show_probability(diagnosis: Diagnosis) -> None:
     if not diagnosis.verdict.may_score:
         return
     st.session_state.setdefault("prevalence", 10.0)
-    share = st.slider(
-        _("Prevalence of COVID-19 among your patients"),
-        0.5,
-        80.0,
-        step=0.5,
-        format="%.1f %%",
-        key="prevalence",
-    )
-    calibration = registry.entry(diagnosis.model).calibration
-    probability = at_prevalence(calibrated(diagnosis.score, *calibration), share / 100)
-    st.markdown(
-        _(
-            "Of images with this score, about **{probability}** would be COVID at this prevalence, "
-            "**if** your images and patients were like those of the database, which has not been "
-            "shown."
-        ).format(probability=percent(float(probability), 1))
-    )
+    with st.expander(_("How many such images would be COVID?")):
+        share = st.slider(
+            _("Prevalence of COVID-19 among your patients"),
+            0.5,
+            80.0,
+            step=0.5,
+            format="%.1f %%",
+            key="prevalence",
+        )
+        calibration = registry.entry(diagnosis.model).calibration
+        probability = at_prevalence(calibrated(diagnosis.score, *calibration), share / 100)
+        st.markdown(
+            _(
+                "Of images with this score, about **{probability}** would be COVID at this "
+                "prevalence, **if** your images and patients were like those of the database, "
+                "which has not been shown."
+            ).format(probability=percent(float(probability), 1))
+        )
 
 
 def show_agreement(case: cases.Case, diagnosis: Diagnosis) -> None:
@@ -226,7 +240,7 @@ def _on_test_films(judged: dict, diagnosis: Diagnosis, other: Diagnosis) -> Iter
 
 
 def show_pictures(case: cases.Case, diagnosis: Diagnosis) -> None:
-    """Film, lungs and heatmap side by side, in a viewer."""
+    """The radiograph with lungs and heatmap, in one large viewer."""
     area = percent(diagnosis.lung_area_fraction)
     lungs = _("Lungs found by the U-Net ({area} of the image)").format(area=area)
     panes = [
@@ -247,6 +261,7 @@ def show_pictures(case: cases.Case, diagnosis: Diagnosis) -> None:
             "choose": list(heats),
             "heat": diagnosis.cam,
             "panes": panes,
+            "single": True,
             "colours": views.colours(),
             "words": viewer_words(),
         },
@@ -322,11 +337,19 @@ def heatmap_verdict(model: str) -> str | None:
 
 
 def _heats(case: cases.Case, diagnosis: Diagnosis) -> dict[str, dict]:
-    heats = {cam: heat_layer(diagnosis, cam) for cam in diagnosis.cam_scale}
+    heats = {cam: _layer_with_own_scale(diagnosis, cam) for cam in diagnosis.cam_scale}
     for other in cases.readings(case):
         if other.model != diagnosis.model and other.verdict.may_score:
             heats["difference"] = difference_layer(diagnosis, other)
     return heats
+
+
+def _layer_with_own_scale(diagnosis: Diagnosis, cam: str) -> dict:
+    """A map as `heat_layer`, with its hottest tenth, and over the range of this image alone."""
+    layer = heat_layer(diagnosis, cam) | {"hottest": views.hottest(diagnosis, cam)}
+    if own := views.own_scale(diagnosis, cam):
+        layer |= {"own": views.heat_url(diagnosis, cam, own), "ownHigh": number(own, 2)}
+    return layer
 
 
 def heat_layer(diagnosis: Diagnosis, cam: str) -> dict:
@@ -354,6 +377,7 @@ def viewer_words() -> dict[str, str]:
     return method_names() | {
         "viewer": _("Radiograph viewer"),
         "tools": _("Viewer tools"),
+        "adjust": _("Adjust the view"),
         "zoomIn": _("Zoom in (+)"),
         "zoomOut": _("Zoom out (-)"),
         "reset": _("Reset the view (0)"),
@@ -362,14 +386,24 @@ def viewer_words() -> dict[str, str]:
         "fullScreen": _("Full screen (f)"),
         "brightness": _("Brightness"),
         "contrast": _("Contrast"),
-        "outline": _("Lung outline"),
-        "heat": _("Heatmap opacity"),
+        "outlineOpacity": _("Lung outline"),
+        "heatOpacity": _("Heatmap opacity"),
         "method": _("Heatmap method"),
         "difference": _("difference between the models"),
+        "film": _("Radiograph"),
+        "outline": _("Lungs"),
+        "heat": _("Heatmap"),
+        "side": _("Side by side"),
+        "everywhere": _("Outside the lungs, too"),
+        "own": _("Contrast of this image"),
+        "remark": _(
+            "Outside the lungs the map shows no evidence: nothing there is scored. A cell of the "
+            "map sees a wide part of the image, so heat spreads beyond the lungs."
+        ),
         "hint": _(
             "Drag to move. Click, then turn the wheel or pinch to zoom. Drag with the right button "
-            "(or Shift) for window and level. Keys: + − 0, arrows, i, f; b and B for brightness, c "
-            "and C for contrast."
+            "(or Shift) for window and level. Keys: 1 to 4, + − 0, arrows, i, f; b and B for "
+            "brightness, c and C for contrast. White lines: the hottest tenth of the lungs."
         ),
     }
 
@@ -414,8 +448,6 @@ def _complement(scored: dict) -> dict:
 
 def show_details(diagnosis: Diagnosis) -> None:
     """What a careful reader asks next."""
-    seconds = number(diagnosis.seconds, 2)
-    st.caption(_("Computed in {seconds} s. Not for diagnostic use.").format(seconds=seconds))
     with st.expander(_("Details")):
         rows, columns = diagnosis.radiograph.shape
         st.json(

@@ -63,12 +63,14 @@ def _try() -> None:
         cases.open_example(name)
 
 
-def choose_film(label: str, key: str, index: int = 0) -> cases.Case:
-    """One of the session's films."""
+def choose_film(label: str, key: str, index: int | None = None) -> cases.Case:
+    """One of the session's images; at first the one at ``index``, or else the one being read."""
     held = cases.cases()
     keys = list(held)
     if st.session_state.get(key) not in keys:
-        st.session_state[key] = keys[min(index, len(keys) - 1)]
+        read = st.session_state.get("case")
+        at = keys.index(read) if index is None and read in keys else index or 0
+        st.session_state[key] = keys[min(at, len(keys) - 1)]
     chosen = st.selectbox(
         label,
         keys,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from app.components.chart import show_chart
 from app.components.save import save
 from app.sections import about
 from app.session.language import gettext as _
@@ -77,7 +78,7 @@ def show_counts(found: dict) -> None:
             masks=number(found["films"] - sum(here.values()), 0),
         )
     )
-    st.plotly_chart(views.counts_chart(whole or here, here, words()), key="counts")
+    show_chart(views.counts_chart(whole or here, here, words()), key="counts")
 
 
 def show_sources(found: dict) -> None:
@@ -85,7 +86,7 @@ def show_sources(found: dict) -> None:
     whole = found["whole"] or {k: v["sources"] for k, v in classes(found).items()}
     covid = set(whole["COVID"])
     shared = covid & {s for label, sources in whole.items() if label != "COVID" for s in sources}
-    st.plotly_chart(views.sources_chart(whole, words()), key="sources")
+    show_chart(views.sources_chart(whole, words()), key="sources")
     both = ", ".join(sorted(shared)) or _("none")
     st.warning(
         _(
@@ -114,7 +115,7 @@ def _offer_slide(whole: dict) -> None:
 
 def show_brightness(found: dict) -> None:
     """How bright films are, by class."""
-    st.plotly_chart(views.brightness_chart(classes(found), words()), key="brightness")
+    show_chart(views.brightness_chart(classes(found), words()), key="brightness")
     st.caption(
         _(
             "Brightness differs between classes because it differs between machines: one reason to "
@@ -135,7 +136,7 @@ def show_levels(found: dict) -> None:
         _("Images"), list(names), format_func=names.get, default="as_they_come", key="levels_kind"
     )
     chart = views.levels_chart(classes(found), kind or "as_they_come", words())
-    st.plotly_chart(chart, key="levels")
+    show_chart(chart, key="levels")
     st.caption(
         _(
             "Mean over the images of a class. Equalised images use all grey levels equally, "
@@ -224,10 +225,10 @@ def show_batches(found: dict) -> None:
     counts = _class_counts(found)
     with st.spinner(_("Drawing a batch…")):
         labels, epoch = _draw_batch(counts, kind or "covid", size)
-    st.plotly_chart(views.batch_chart(labels, words()), key="batch")
+    show_chart(views.batch_chart(labels, words()), key="batch")
     database = {label: n / sum(counts.values()) for label, n in counts.items()}
     batch = {label: labels.count(label) / len(labels) for label in counts}
-    st.plotly_chart(views.shares_chart(database, batch, words()), key="shares")
+    show_chart(views.shares_chart(database, batch, words()), key="shares")
     often = ", ".join(
         f"{class_names()[label]} {number(times, 1)} ×" for label, times in epoch.items()
     )

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.components.chart import show_chart
 from app.sections import about
 from app.session.language import gettext as _
 from app.session.language import number, percent
@@ -62,9 +63,9 @@ def explore_threshold(model: str, scores: dict) -> None:
     _show_rates(model, rates)
     left, right = st.columns(2)
     with left:
-        st.plotly_chart(_confusion(counts), key=f"confusion_{model}")
+        show_chart(_confusion(counts), key=f"confusion_{model}")
     with right:
-        st.plotly_chart(_roc(model, scores, rates), key=f"roc_{model}")
+        show_chart(_roc(model, scores, rates), key=f"roc_{model}")
     _show_prevalence(model, rates)
 
 
@@ -176,9 +177,9 @@ def show_curves(model: str, scores: dict) -> None:
     words = chart_words()
     with left:
         chart = charts.precision_recall_chart(scores["curves"]["precision_recall"], words)
-        st.plotly_chart(chart, key=f"pr_{model}")
+        show_chart(chart, key=f"pr_{model}")
     with right:
-        st.plotly_chart(
+        show_chart(
             charts.reliability_chart(scores["calibration"], words), key=f"calibration_{model}"
         )
         before, after = scores["calibration"]["before"], scores["calibration"]["after"]
@@ -211,7 +212,7 @@ def show_classes(model: str, scores: dict) -> None:
         for truth, row in scores["classes"]["counts"].items()
     }
     chart = charts.confusion_chart(counts, chart_words())
-    st.plotly_chart(chart, key=f"classes_{model}")
+    show_chart(chart, key=f"classes_{model}")
     accuracy = scores["classes"]["accuracy"]
     st.caption(labelled(_("Accuracy"), f"{percent(accuracy['value'], 1)} ({interval(accuracy)})"))
 
@@ -282,9 +283,7 @@ def show_training(model: str) -> None:
     for name in (model, "unet"):
         history = registry.entry(name).training["history"]
         st.markdown(f"**{model_names()[name]}**")
-        st.plotly_chart(
-            charts.training_chart(history, chart_words()), key=f"training_{model}_{name}"
-        )
+        show_chart(charts.training_chart(history, chart_words()), key=f"training_{model}_{name}")
 
 
 def chart_words() -> dict[str, str]:

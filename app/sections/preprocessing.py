@@ -9,6 +9,7 @@ import cv2
 import streamlit as st
 
 from app.components.before_after import show_before_after
+from app.components.chart import show_chart
 from app.components.save import save
 from app.sections import reading
 from app.session import cases
@@ -76,10 +77,9 @@ def show_stages(shown: list[Stage]) -> None:
                 rows, columns = stage.pixels.shape
                 caption = f"{names[stage.name]} ({rows} × {columns})"
                 st.image(views.picture(stage), caption=caption, alt=caption, width="stretch")
-                st.plotly_chart(
+                show_chart(
                     views.level_chart(stage, words),
                     key=f"levels_{stage.name}",
-                    config={"displayModeBar": False},
                 )
     st.caption(
         _(
@@ -168,7 +168,7 @@ def explore_graph(diagnosis: Diagnosis) -> None:
         st.session_state["layer"] = "down1_conv1"
     chart = f"{CHART}_{diagnosis.model}"
     chosen = found[st.session_state["layer"]]
-    st.plotly_chart(
+    show_chart(
         views.graph_chart(list(found.values()), chosen.name, graph_words()),
         key=chart,
         on_select=lambda: _take_click(chart),

@@ -1,6 +1,7 @@
 """The parts of the reading page before there is an answer: films, examples, models."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.session import cases
 from app.session.language import gettext as _
@@ -33,6 +34,7 @@ def choose_example() -> None:
         list(EXAMPLES),
         format_func=_example_names().get,
         key="example",
+        on_change=_fold,
     )
     if chosen != st.session_state.get("last_example"):
         st.session_state["last_example"] = chosen
@@ -60,6 +62,13 @@ def pick_example(name: str) -> None:
 
 def _uploads_changed() -> None:
     st.session_state["uploads_changed"] = True
+    st.session_state["example"] = st.session_state["last_example"] = None
+    _fold()
+
+
+def _fold() -> None:
+    """Close the popover, so that it does not cover the film that was chosen in it."""
+    st.session_state["source"] = False
 
 
 def _choose_database_film() -> None:
@@ -71,12 +80,16 @@ def _choose_database_film() -> None:
         index = st.number_input(
             _("Number (of {count})").format(count=len(films[label])), 1, len(films[label]), 1
         )
-        if st.button(_("Open this image")):
-            cases.open_database_film(label, index - 1)
+        st.button(_("Open this image"), on_click=_open_database_film, args=(label, index - 1))
 
 
-def choose_model(key: str = "model") -> str:
-    """The models whose weights are there, each with a line on what it is for."""
+def _open_database_film(label: str, number: int) -> None:
+    cases.open_database_film(label, number)
+    _fold()
+
+
+def choose_model(key: str = "model", explained: bool = True) -> str:
+    """The models whose weights are there; ``explained``: each with a line on what it is for."""
     purposes = {
         "light": _("Small and fast."),
         "xception": _("Larger and slower; separates four classes."),
@@ -88,9 +101,55 @@ def choose_model(key: str = "model") -> str:
         _("Model"),
         names,
         format_func=model_names().get,
-        captions=[purposes[name] for name in names],
+        captions=[purposes[name] for name in names] if explained else None,
+        horizontal=not explained,
+        label_visibility="visible" if explained else "collapsed",
         key=key,
     )
+
+
+def open_another() -> None:
+    """All that opens a film, folded into a button once there is one."""
+    folded = st.popover(
+        _("Open another image"), icon=":material/upload_file:", key="source", on_change="rerun"
+    )
+    with folded:
+        take_films()
+        choose_example()
+
+
+def has_film() -> bool:
+    """Whether there is a film to read, or one is about to be opened in this run."""
+    state = st.session_state
+    chosen = state.get("example")
+    newly = chosen is not None and chosen != state.get("last_example")
+    return bool(cases.selected_case() or state.get("uploads_changed") or newly)
+
+
+def show_header(case: cases.Case) -> tuple[str, DeltaGenerator]:
+    """What is being read, where it comes from, and by which model.
+
+    Returns the model and a place for the time it took.
+    """
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key="reading_header"
+    ):
+        held = cases.cases()
+        if len(held) > 1:
+            choose_case(width=260)
+        else:
+            st.markdown(f"**{escape(title_of(case))}**", width="content")
+        st.caption(_origin(case), width="content")
+        model = choose_model(explained=False)
+        return model, st.empty()
+
+
+def _origin(case: cases.Case) -> str:
+    if case.origin == "database":
+        return _("database, class {truth}").format(truth=escape(case.truth or ""))
+    if case.origin == "synthetic":
+        return _("drawn by a program")
+    return escape(case.radiograph.format)
 
 
 def show_refused() -> None:
@@ -99,22 +158,30 @@ def show_refused() -> None:
         st.error(f"**{escape(name)}**: {sentence(message)}", icon=":material/error:")
 
 
-def choose_case() -> cases.Case | None:
-    """The film to read; a choice appears once there are several."""
-    held = cases.cases()
+def note_what_was_let_go() -> None:
+    """Say that films had to go, where some had."""
     if st.session_state.pop("let_go", False):
         st.caption(_("Too many images in this session: the oldest were removed. Drop them again."))
-    if len(held) > 1:
-        # A widget's own state is dropped on another page; "case" is ours and stays.
-        st.session_state["film"] = st.session_state["case"]
-        st.selectbox(
-            _("Image"),
-            list(held),
-            format_func=lambda key: title_of(held[key]),
-            key="film",
-            on_change=lambda: st.session_state.update(case=st.session_state["film"]),
-        )
-    return cases.selected_case()
+
+
+def choose_case(width: int | str = "stretch") -> None:
+    """Turn to another film of the session, where there is one."""
+    held = cases.cases()
+    if not held:
+        return
+    # A widget's own state is dropped on another page; "case" is ours and stays.
+    st.session_state["film"] = st.session_state.get("case")
+    st.selectbox(
+        _("Image"),
+        list(held),
+        format_func=lambda key: title_of(held[key]),
+        key="film",
+        index=None,
+        placeholder=_("Images of this session"),
+        on_change=lambda: st.session_state.update(case=st.session_state["film"]),
+        label_visibility="collapsed",
+        width=width,
+    )
 
 
 def show_empty_state() -> None:

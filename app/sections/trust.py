@@ -2,13 +2,14 @@
 
 import streamlit as st
 
+from app.components.chart import show_chart
 from app.sections.answer import heatmap_verdict
 from app.sections.elsewhere import auc, share
 from app.sections.performance import chart_words
 from app.session.language import current, number, percent
 from app.session.language import gettext as _
 from app.views import charts
-from app.views.names import method_names, model_names
+from app.views.names import change_names, method_names, model_names
 from pipeline.evaluation.estimates import Estimate
 from pipeline.explain.significance import SIGNIFICANT
 from pipeline.release.measurements import measured, measured_gate, measured_together
@@ -55,7 +56,7 @@ def show_heatmaps(model: str) -> None:
     for column, key in zip(st.columns(2), ("deletion", "insertion"), strict=True):
         with column:
             chart = charts.curves_chart(judged["methods"], key, words)
-            st.plotly_chart(chart, key=f"{key}_{model}")
+            show_chart(chart, key=f"{key}_{model}")
 
 
 def _explain_scatter(judged: dict) -> None:
@@ -181,23 +182,11 @@ def show_changes(model: str) -> None:
     if not judged:
         st.info(_("Not measured for these weights."))
         return
-    words = {
-        "none": _("unchanged image"),
-        "mirrored": _("mirrored"),
-        "blurred": _("slightly blurred"),
-        "sharpened": _("sharpened"),
-        "shrunk": _("reduced to three quarters and enlarged again"),
-        "compressed": _("compressed (JPEG, quality 60)"),
-        "turned": _("rotated by 3 degrees"),
-        "brightened": _("brightened"),
-        "mask_grown": _("lung mask 3 pixels wider"),
-        "mask_shrunk": _("lung mask 3 pixels narrower"),
-    }
     siim = judged.get("siim", {"changes": {}})["changes"]
     st.table(
         [
             {
-                _("Change made to the image"): words.get(name, name),
+                _("Change made to the image"): change_names()[name],
                 "AUC": auc(changed["auc"]),
                 _("Results that change"): share(changed["flipped"]),
                 _("Results that change, SIIM-COVID19"): (

@@ -4,6 +4,7 @@ The list lives in the session's memory, goes on when another page is shown, and 
 session; see `pipeline.serving.worklist` for what it holds.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -110,6 +111,7 @@ def start_synthetic(model: str) -> None:
 def _start(sources: list, model: str) -> None:
     if is_running():
         return
+    st.session_state.pop("worklist_opened", None)
     st.session_state["worklist"] = WorkList(
         sources, cases.prepare(model), cases.list_asker(model), cases.list_reader()
     )
@@ -175,16 +177,58 @@ def show_empty_state() -> None:
 
 
 def show_table() -> None:
-    """The rows, and the film of the one that is ticked."""
+    """The rows that the reader wants to see, and the image of the one that is ticked."""
     work = _current()
-    if work is not None and work.rows:
-        _table(work.rows)
+    if work is None or not work.rows:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        wanted = st.segmented_control(
+            _("Show"),
+            [kind for kind in _words() if any(_outcome(row) == kind for row in work.rows)],
+            format_func=_words().get,
+            selection_mode="multi",
+            key=f"worklist_kinds_{st.session_state['worklist_turn']}",
+            help=_("Nothing chosen: all images."),
+        )
+        following = next_suspicious(work.rows, st.session_state.setdefault("worklist_opened", []))
+        if following and st.button(_("Next suspicious image"), icon=":material/skip_next:"):
+            _open(following)
+    _table(work.rows, wanted)
 
 
-def _table(rows: tuple[Row, ...]) -> None:
+def in_order(rows: Sequence[Row], kinds: Sequence[str] = ()) -> list[Row]:
+    """Rows with the highest score first, then those without a score, then errors.
+
+    ``kinds``: which outcomes, see `_words`; all of them where none is named.
+    """
+    shown = [row for row in rows if not kinds or _outcome(row) in kinds]
+    last = ("ok", "abstained", "error")
+    return sorted(
+        shown,
+        key=lambda row: (
+            last.index(row.record["status"]),
+            -(row.record.get("covid_score") or 0),
+        ),
+    )
+
+
+def next_suspicious(rows: Sequence[Row], opened: Sequence[str]) -> Row | None:
+    """The suspected image with the highest score that has not been opened, by its sha256."""
+    suspected = in_order(rows, ("positive",))
+    return next((row for row in suspected if row.record["sha256"] not in opened), None)
+
+
+def _table(all_rows: tuple[Row, ...], kinds: Sequence[str] = ()) -> None:
+    rows = in_order(all_rows, kinds)
     if not rows:
         return
-    st.caption(_("Tick a row to open its image. Click a heading to sort."))
+    threshold = number(rows[0].record["threshold"])
+    st.caption(
+        _(
+            "Highest score first; images from {threshold} on are suspected. Tick a row to open its "
+            "image. Click a heading to sort."
+        ).format(threshold=threshold)
+    )
     event = st.dataframe(
         _frame(rows),
         column_config=_columns(),
@@ -195,25 +239,23 @@ def _table(rows: tuple[Row, ...]) -> None:
         on_select="rerun",
         selection_mode="single-row",
         # A selection means rows of one table: with other rows it must not be taken over.
-        key=f"worklist_table_{st.session_state['worklist_turn']}_{len(rows)}",
-        alt=_("Images with result, score and threshold"),
+        key=f"worklist_table_{st.session_state['worklist_turn']}_{len(all_rows)}_{'_'.join(kinds)}",
+        alt=_("Images with result and score"),
     )
     if event.selection.rows:
         _open(rows[event.selection.rows[0]])
 
 
-def _frame(rows: tuple[Row, ...]) -> pd.DataFrame:
+def _frame(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "film": [row.thumbnail_url for row in rows],
             "verdict": [_verdict(row) for row in rows],
-            "score": [row.record.get("covid_probability") for row in rows],
-            "threshold": [row.record["threshold"] for row in rows],
+            "score": [row.record.get("covid_score") for row in rows],
             # The table's own menu writes a CSV, too.
             "file": [safe(row.source.name) for row in rows],
-            "seconds": [row.record.get("seconds") for row in rows],
         }
-    ).astype({"score": float, "threshold": float, "seconds": float})
+    ).astype({"score": float})
 
 
 def _columns() -> dict:
@@ -225,8 +267,6 @@ def _columns() -> dict:
         "score": column.ProgressColumn(
             _("Score"), min_value=0, max_value=1, format="%.2f", width=125
         ),
-        "threshold": column.NumberColumn(_("Threshold"), format="%.2f", width=80),
-        "seconds": column.NumberColumn(_("Seconds"), format="%.2f", width=80),
     }
 
 
@@ -262,6 +302,7 @@ def _open(row: Row) -> None:
     except UnreadableRadiograph as error:
         st.error(sentence(error.message), icon=":material/error:")
         return
+    st.session_state.setdefault("worklist_opened", []).append(row.record["sha256"])
     st.switch_page(READ_PAGE)
 
 
@@ -282,4 +323,5 @@ def offer_downloads() -> None:
 
 
 def _forget() -> None:
-    st.session_state.pop("worklist", None)
+    for key in ("worklist", "worklist_opened"):
+        st.session_state.pop(key, None)

@@ -179,6 +179,7 @@ def read_case(name: str, origin: str, data: bytes) -> Case:
 def take_uploads(files) -> None:
     """Read uploaded files; those that cannot be read are remembered in `refused`."""
     st.session_state["refused"] = []
+    st.session_state["case"] = None  # no answer to another film below an error
     for file in files:
         try:
             open_case(read_case(file.name, "upload", file.getvalue()))

@@ -30,6 +30,22 @@ def method_names() -> dict[str, str]:
     return METHOD_NAMES | {CELLWISE: _("Cell-wise")}
 
 
+def change_names() -> dict[str, str]:
+    """Every change of `pipeline.inference.copies` in words."""
+    return {
+        "none": _("unchanged image"),
+        "mirrored": _("mirrored"),
+        "blurred": _("slightly blurred"),
+        "sharpened": _("sharpened"),
+        "shrunk": _("reduced to three quarters and enlarged again"),
+        "compressed": _("compressed (JPEG, quality 60)"),
+        "turned": _("rotated by 3 degrees"),
+        "brightened": _("brightened"),
+        "mask_grown": _("lung mask 3 pixels wider"),
+        "mask_shrunk": _("lung mask 3 pixels narrower"),
+    }
+
+
 def labelled(name: str, value: str) -> str:
     """A name and its value, with the language's colon."""
     return _("{name}: {value}").format(name=name, value=value)

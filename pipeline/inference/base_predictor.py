@@ -63,6 +63,12 @@ class BasePredictor(ABC):
         resized, seen = self._only(("resized", "seen"), with_channel(film[None]))
         return resized[0, ..., 0], seen[0, ..., 0]
 
+    def levels(self, films: np.ndarray) -> np.ndarray:
+        """Images as in `many` at the size that the models see, before any mask: uint8 0..255."""
+        (resized,) = self._only(("resized",), with_channel(films))
+        # From 0..1, as in the graph: halves between two levels are rounded the same way.
+        return np.rint(resized[..., 0] * np.float32(255)).clip(0, 255).astype(np.uint8)
+
     def identity(self) -> dict:
         """What a record of measurements names: model, hashes of the weights, version."""
         return {

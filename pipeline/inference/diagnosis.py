@@ -7,8 +7,10 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.explain.gradcam import place, raw_map
+from pipeline.inference.stability import Stability
 from pipeline.io.radiograph import Radiograph
 from pipeline.models.triage import TriageLimits
+from pipeline.models.xception import CLASSES
 from pipeline.quality.gate import Verdict
 from pipeline.quality.measures import LungMeasures, lung_measures
 
@@ -52,6 +54,7 @@ class Diagnosis:
     seconds: float
     triage_limits: TriageLimits | None = None
     version: str = __version__
+    stability: Stability | None = None  # where it was computed, see `pipeline.inference.copies`
 
     @property
     def score(self) -> float:
@@ -62,6 +65,15 @@ class Diagnosis:
     def covid_probability(self) -> float | None:
         """The COVID score, 0..1, or None when the verdict withholds it."""
         return self.score if self.verdict.may_score else None
+
+    @property
+    def class_shares(self) -> dict[str, float] | None:
+        """What the model gives each of `CLASSES`, 0..1, sum 1; None of a model of two classes, and
+        where the score is withheld."""
+        shares = self.answer.class_probabilities
+        if shares is None or not self.verdict.may_score:
+            return None
+        return dict(zip(CLASSES, map(float, shares), strict=True))
 
     @property
     def positive(self) -> bool | None:
@@ -118,8 +130,15 @@ class Diagnosis:
             "threshold": self.threshold,
             "positive": self.positive,
             "triage": self.triage,
+            "class_shares": self.class_shares,
             "lung_area_fraction": self.lung_area_fraction,
             "measures": measures.as_dict() if measures else None,
             "seconds": round(self.seconds, 4),
             "version": self.version,
+            "stability": self._stability_record(),
         }
+
+    def _stability_record(self) -> dict | None:
+        if self.stability is None or not self.verdict.may_score:
+            return None
+        return self.stability.as_dict(self.threshold)

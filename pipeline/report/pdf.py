@@ -224,4 +224,5 @@ def _heatmap(diagnosis: Diagnosis) -> np.ndarray | None:
         return None
     film = shrink(diagnosis.radiograph.pixels, PICTURE_SIDE)
     raw = diagnosis.heatmap(shape=film.shape)
+    raw = raw * (shrink(diagnosis.lung_mask(), PICTURE_SIDE) > 127)  # nothing outside is scored
     return overlay_heatmap(film, raw, diagnosis.cam_scale[diagnosis.cam])

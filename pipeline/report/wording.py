@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pipeline.explain.gradcam import METHOD_NAMES
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.inference.stability import Stability
 from pipeline.io.spacing import DETECTOR
 from pipeline.models.triage import LIKELY, UNCERTAIN, UNLIKELY, TriageLimits
 from pipeline.quality.measures import LungMeasures
@@ -81,6 +82,22 @@ def _spaced(translate: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: re.sub(r" (?=[:;!?%»])", "\u00a0", translate(text))
 
 
+def stability_sentence(
+    stability: Stability, threshold: float, translate: Callable[[str], str], language: str
+) -> str:
+    """The range of the scores of slightly changed copies, and how many change the answer."""
+    _ = translate
+    return _(
+        "On {n} slightly changed copies the score runs from {low} to {high}; the answer changes in "
+        "{changed} of {n}."
+    ).format(
+        n=stability.n,
+        low=number(stability.low, language),
+        high=number(stability.high, language),
+        changed=stability.changed(threshold),
+    )
+
+
 class Wording:
     """The texts of a page; ``translate`` turns English into ``language``."""
 
@@ -151,11 +168,22 @@ class Wording:
             _("Measures"),
         ]
         rows = [list(row) for row in zip(labels, *(self._column(*c) for c in columns), strict=True)]
+        if any(d.class_shares for d in diagnoses):
+            rows.insert(3, [_("Shares of the classes"), *map(self._classes, diagnoses)])
         if any(d.triage for d in diagnoses):
             names = triage_names(_)
             said = [names[d.triage] if d.triage else "–" for d in diagnoses]
             rows.insert(2, [_("Triage"), *said])
+        if any(d.stability for d in diagnoses):
+            rows.append([_("Stability"), *(self._stability(d) for d in diagnoses)])
         return rows
+
+    def _stability(self, diagnosis: Diagnosis) -> str:
+        if diagnosis.stability is None or not diagnosis.verdict.may_score:
+            return "–"
+        return stability_sentence(
+            diagnosis.stability, diagnosis.threshold, self.translate, self.language
+        )
 
     def _column(self, diagnosis: Diagnosis, point: dict | None) -> list[str]:
         _ = self.translate
@@ -181,6 +209,18 @@ class Wording:
             _("{area} of the image").format(area=area),
             measures_text(diagnosis.measures, _, self.language) or "–",
         ]
+
+    def _classes(self, diagnosis: Diagnosis) -> str:
+        _ = self.translate
+        names = {
+            "COVID": "COVID-19",
+            "Normal": _("Normal"),
+            "Lung_Opacity": _("Lung opacity"),
+            "Viral Pneumonia": _("Viral pneumonia"),
+        }
+        shares = (diagnosis.class_shares or {}).items()
+        said = [f"{names[label]} {percent(share, self.language)}" for label, share in shares]
+        return ", ".join(said) or "–"
 
     def _threshold(self, diagnosis: Diagnosis, point: dict | None) -> str:
         _ = self.translate

@@ -17,10 +17,13 @@ from app.locale.catalogue import texts, translated
 from app.sections import answer, data
 from app.session import cases, language
 from app.session.language import catalogue
+from app.views.score import score_bar
 from pipeline.data.split import read_split
 from pipeline.models import registry
+from pipeline.models.triage import TriageLimits
 from pipeline.release import measurements
 from pipeline.serving import queue
+from pipeline.serving.stability import background
 from pipeline.text.messages import Message
 from tests.drawn import make_database
 
@@ -97,6 +100,20 @@ def test_sliders_do_not_ask_the_model_again(page, monkeypatch):
     page.run()
     assert not page.exception
     assert len(viewer(page)["panes"]) == 3
+
+
+@pytest.mark.slow
+def test_the_answers_stability_is_said_and_taken_away(page):
+    choose(page, "clear")
+    (case,) = page.session_state["cases"].values()
+    known = background().ask(case.answers["light"]).result(120)
+    text = shown(page.run())
+    assert f"the answer changes in {known.changed(case.answers['light'].threshold)} of 8" in text
+    assert background().known(case.answers["light"]) is known
+
+
+def test_a_withheld_score_has_no_stability(page):
+    assert "slightly changed copies" not in shown(choose(page, "inverted"))
 
 
 @pytest.mark.slow
@@ -199,6 +216,54 @@ def test_the_film_survives_a_page_change(page):
     assert page.title[0].value == "About the models"
     page.switch_page("../pages/diagnose.py").run()
     assert "COVID score" in shown(page)
+
+
+def test_the_address_keeps_language_model_and_example(monkeypatch):
+    monkeypatch.delenv("PULMOSCOPE_DATA", raising=False)
+    page = AppTest.from_file(str(ROOT / "app/main.py"), default_timeout=120)
+    page.query_params.update({"language": "fr", "example": "clear", "model": "nonsense"})
+    page.run()
+    assert page.title[0].value == "Lire une radiographie"
+    assert "Score COVID" in shown(page)
+    page.run()
+    assert page.query_params == {"language": "fr", "model": "light", "example": "clear"}
+
+
+def test_a_bad_file_leaves_no_old_answer_below_its_error(page):
+    choose(page, "clear")
+    page.file_uploader(key="uploads").set_value([("bad.png", b"no picture", "image/png")]).run()
+    assert not page.exception, page.exception
+    assert "bad.png" in plain(page.error[0])
+    assert not re.search(r"COVID score \d", shown(page))
+    (key,) = page.session_state["cases"]
+    page.selectbox(key="film").set_value(key).run()
+    assert re.search(r"COVID score \d", shown(page))
+
+
+def test_a_film_folds_what_opens_another(page):
+    assert page.radio(key="model").label
+    assert not page.get("popover")
+    choose(page, "clear")
+    assert len(page.get("popover")) == 1
+    assert "computed in" in shown(page)
+
+
+def test_the_bar_names_zones_only_where_there_is_room():
+    limits = TriageLimits(0.1, 0.9, 0.1, 0.95, 100)
+    bar = score_bar(0.5, 0.6, "said", "0.60", ("0: low", "1: high"), limits, ("no", "?", "yes"))
+    assert ">?</div>" in bar and ">no</div>" not in bar
+    assert 'title="yes"' in bar and "0: low" in bar
+    assert "title=" not in score_bar(0.5, 0.6, "said", "0.60", ("0", "1"))
+
+
+def test_class_shares_are_shown_of_the_model_that_separates_classes(page):
+    choose(page, "clear")
+    (case,) = page.session_state["cases"].values()
+    assert case.answers["light"].class_shares is None
+    page.radio(key="model").set_value("xception").run()
+    shares = case.answers["xception"].class_shares
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+    assert "Viral pneumonia" in "".join(html.proto.body for html in page.get("html"))
 
 
 def test_a_withheld_score_shows_no_heatmap(page):
@@ -417,6 +482,18 @@ def test_readme_and_model_card_show_the_measured_scores():
     table = score_table()
     assert len(table.splitlines()) > 10
     assert table in (registry.weights_folder() / "README.md").read_text()
+
+
+def test_comparing_models_opens_what_is_being_read(page):
+    choose(page, "clear")
+    choose(page, "opacities")
+    for example in ("opacities", "clear"):
+        page.session_state["case"] = cases.example(example).radiograph.key
+        page.switch_page("../pages/compare.py").run()
+        assert not page.exception, page.exception
+        chosen = page.selectbox(key="compared_film")
+        assert chosen.value == page.session_state["case"]
+        page.switch_page("../pages/diagnose.py").run()
 
 
 def test_comparing_needs_two_films_and_shows_them_on_one_scale(page):

@@ -26,6 +26,7 @@ from pipeline.io.radiograph import read_radiograph
 from pipeline.models import registry
 from pipeline.serving import self_check
 from pipeline.serving.queue import InferenceQueue, Models, NoAnswer, Service
+from pipeline.serving.stability import Background
 from tests.report.test_fhir import by_code, validated
 from tests.report.test_report_dicom import source
 
@@ -76,6 +77,17 @@ def test_fhir_of_a_dicom_film_refers_to_its_study(client, films):
     film = source(films["clear"][0])
     said = client.post("/diagnose?format=fhir", content=film).json()
     assert said["entry"][0]["resource"]["identifier"][0]["value"] == "urn:oid:1.2"
+
+
+def test_eight_copies_are_read_where_one_asks(client, clear_png, service, monkeypatch):
+    beside = Background(service)
+    monkeypatch.setattr(interface, "background", lambda: beside)
+    said = client.post("/diagnose?stability=true&threshold=0", content=clear_png).json()
+    copies = said["stability"]
+    assert copies["copies"] == len(copies["scores"]) == 8
+    assert copies["low"] <= said["covid_score"] <= copies["high"]
+    assert copies["changed"] == 0, "no score lies below 0"
+    assert client.post("/diagnose", content=clear_png).json()["stability"] is None
 
 
 @pytest.mark.parametrize("query", ["threshold=2", "threshold=high"])

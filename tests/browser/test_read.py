@@ -25,7 +25,13 @@ def test_drop_a_film_see_three_pictures_and_a_score(page, films):
     page.get_by_role("radiogroup", name="Model").get_by_text("Light CNN").click()
     drop(page, upload("chest.png", png(films["opacities"][0])))
     expect(page.get_by_text(re.compile(r"COVID score \d\.\d\d"))).to_be_visible()
-    pictures = page.locator(".viewer canvas")
+    viewer = page.locator(".viewer[data-zoom]")
+    expect(viewer).to_have_attribute("data-view", "heat")
+    expect(viewer.locator("canvas:visible")).to_have_count(1)
+    viewer.focus()
+    page.keyboard.press("4")
+    expect(viewer).to_have_attribute("data-view", "side")
+    pictures = viewer.locator("canvas:visible")
     expect(pictures).to_have_count(3)
     for i in range(3):
         assert pictures.nth(i).evaluate(SPREAD) > 50, "a picture is blank"
@@ -53,8 +59,10 @@ def test_viewer_by_keyboard_alone_and_without_the_server(page):
     assert sent, "the picture came from the server"
     sent.clear()
     film = viewer.locator("canvas").first
-    before = film.evaluate(MIDDLE)
     viewer.focus()
+    page.keyboard.press("1")
+    expect(viewer).to_have_attribute("data-view", "film")
+    before = film.evaluate(MIDDLE)
     page.keyboard.press("i")
     expect(viewer).to_have_attribute("data-invert", "true")
     assert all(abs(255 - b - a) <= 2 for a, b in zip(film.evaluate(MIDDLE), before, strict=True))

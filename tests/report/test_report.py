@@ -13,6 +13,7 @@ from pypdf import PdfReader
 from app.session import cases
 from app.session.language import catalogue
 from pipeline.inference.diagnosis import Answer, Diagnosis
+from pipeline.inference.stability import Stability
 from pipeline.io.radiograph import Radiograph
 from pipeline.models import registry
 from pipeline.models.triage import TriageLimits
@@ -22,6 +23,7 @@ from pipeline.report import operating_point as points
 from pipeline.report.file_name import file_name
 from pipeline.report.pdf import IDENTITY_LENGTH, NO_LETTER, case_pdf
 from pipeline.report.record import case_json, case_record
+from pipeline.report.wording import Wording
 from pipeline.text import formatting
 from pipeline.text.messages import Message
 
@@ -274,11 +276,31 @@ def test_repairs_and_remarks_are_named(diagnosis):
     assert record["notes"] == ["The file has 2 pages: only the first was read."]
 
 
+def test_the_shares_of_four_classes_are_printed_and_withheld_with_the_score(diagnosis):
+    light, xception = diagnosis, other_model(diagnosis)
+    shares = np.array([0.5, 0.25, 0.2, 0.05], np.float32)
+    four = replace(xception, answer=replace(xception.answer, class_probabilities=shares))
+    (row,) = [row for row in Wording(str, "en").table([light, four]) if "classes" in row[0]]
+    assert row[1:] == ["–", "COVID-19 50%, Normal 25%, Lung opacity 20%, Viral pneumonia 5%"]
+    assert four.as_dict()["class_shares"]["Lung_Opacity"] == pytest.approx(0.2)
+    refused = replace(four.verdict, reasons=(Message("inverted"),))
+    assert replace(four, verdict=refused).class_shares is None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", cases.EXAMPLES)
 def test_an_example_has_no_repairs(name):
     film = cases.example(name).radiograph
     assert (film.key, film.repairs, film.notes) == (film.sha256, (), ())
+
+
+def test_the_table_says_how_stable_the_answers_are(diagnosis):
+    stability = Stability(0.87, {"mirrored": 0.12, "blurred": 0.9})
+    known = replace(diagnosis, threshold=0.5, stability=stability)
+    (row,) = [row for row in Wording(str, "en").table([known, diagnosis]) if row[0] == "Stability"]
+    assert "from 0.12 to 0.90; the answer changes in 1 of 2" in row[1]
+    assert row[2] == "–"
+    assert all(row[0] != "Stability" for row in Wording(str, "en").table([diagnosis]))
 
 
 def test_a_file_is_called_after_the_radiograph(diagnosis):

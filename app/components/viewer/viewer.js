@@ -1,5 +1,5 @@
-// A radiograph viewer: one large pane or linked panes with zoom, pan, window and level, invert, full screen, lung
-// outlines and heatmaps. All of it is drawn in the browser: nothing here runs a model again.
+// A radiograph viewer: one large pane or linked panes with zoom, pan, window and level, invert, full
+// screen, lung outlines and heatmaps. All of it is drawn in the browser: nothing here runs a model again.
 //
 // data.films     {name: grey PNG as a data URL}
 // data.panes     [{caption, film, outline, heat}]: names of what is shown; heat "chosen" stands for
@@ -41,29 +41,32 @@ class Viewer {
   async show(data) {
     const words = JSON.stringify(data.words);
     const films = JSON.stringify(data.films);
-    const changed = this.shownFilms !== films;
-    this.shownFilms = films;
+    const heats = JSON.stringify(data.heats);
+    const turn = this.turn = (this.turn || 0) + 1;
     this.data = data;
+    if (this.shownFilms !== films) {
+      this.state = { ...this.state, zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255 };
+      this.films = null;
+      this.filmsLoaded = loadFilms(data.films);
+    }
+    if (this.shownHeats !== heats) this.heats = {}; // no map of another answer beside this one's score
+    [this.shownFilms, this.shownHeats] = [films, heats];
     this.root.classList.toggle("single", Boolean(data.single));
-    if (changed) this.state = { ...this.state, zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255 };
     const names = this.choices();
     const { heatChosen, heatName } = this.state; // each model has its own best method, until one is chosen
     if (!heatChosen || !names.includes(heatName)) this.state.heatName = data.heat || names[0] || null;
     this.root.setAttribute("aria-label", data.words.viewer);
     this.root.querySelector(".hint").textContent = data.words.hint;
     this.observer.observe(this.root);
-    if (this.words !== words || this.offered !== names.join()) this.buildToolbar();
+    const offered = JSON.stringify([names, this.views()]);
+    if (this.words !== words || this.offered !== offered) this.buildToolbar();
     for (const select of this.root.querySelectorAll("select")) select.value = this.state.heatName;
-    this.words = words;
-    this.offered = names.join();
+    [this.words, this.offered] = [words, offered];
     this.buildPanes();
-    if (changed) {
-      const loaded = await Promise.all(Object.entries(data.films).map(
-        async ([name, url]) => [name, { ...await loadGrey(url), shown: document.createElement("canvas") }]));
-      this.films = Object.fromEntries(loaded);
-    }
-    this.heats = {};
-    await this.loadHeats();
+    this.draw();
+    const [loaded] = await Promise.all([this.filmsLoaded, this.loadHeats()]);
+    if (turn !== this.turn) return; // a later answer is being shown
+    this.films = loaded;
     this.lut = null;
     this.draw();
     this.root.dataset.ready = String(Number(this.root.dataset.ready || 0) + 1);
@@ -104,9 +107,12 @@ class Viewer {
   buildToolbar() {
     const { words } = this.data;
     const bar = this.root.querySelector(".toolbar");
-    bar.replaceChildren();
-    bar.setAttribute("role", "toolbar");
-    bar.setAttribute("aria-label", words.tools);
+    const adjust = this.root.querySelector(".adjust");
+    for (const [place, label] of [[bar, words.tools], [adjust, words.adjust]]) {
+      place.replaceChildren();
+      place.setAttribute("role", "toolbar");
+      place.setAttribute("aria-label", label);
+    }
     const group = (...items) => {
       const box = document.createElement("div");
       box.className = "group";
@@ -127,15 +133,15 @@ class Viewer {
       button("⟲", words.reset, () => this.reset()),
     );
     group(this.windowButton, this.invertButton, button("⤢", words.fullScreen, () => this.fullScreen()));
-    bar.append(this.slider(words.brightness, "centre", 0, 255, 1, (v) => 255 - v));
-    bar.append(this.slider(words.contrast, "width", 8, 510, 2, (v) => 518 - v));
+    adjust.append(this.slider(words.brightness, "centre", 0, 255, 1, (v) => 255 - v));
+    adjust.append(this.slider(words.contrast, "width", 8, 510, 2, (v) => 518 - v));
     if (this.data.panes.some((pane) => pane.outline)) {
-      bar.append(this.slider(words.outline, "outline", 0, 1, 0.05));
+      adjust.append(this.slider(words.outlineOpacity, "outline", 0, 1, 0.05));
     }
-    if (this.data.panes.some((pane) => pane.heat)) bar.append(this.slider(words.heat, "heat", 0, 1, 0.05));
-    if (this.choices().length > 1) bar.append(this.chooser(words.method));
+    if (this.data.panes.some((pane) => pane.heat)) adjust.append(this.slider(words.heatOpacity, "heat", 0, 1, 0.05));
+    if (this.choices().length > 1) adjust.append(this.chooser(words.method));
     if (this.data.single && this.choices().length) {
-      bar.append(this.tick(words.everywhere, "everywhere"), this.tick(words.own, "own"));
+      adjust.append(this.tick(words.everywhere, "everywhere"), this.tick(words.own, "own"));
     }
   }
 
@@ -318,7 +324,10 @@ class Viewer {
 
   draw() {
     if (!this.films || this.pending) return;
-    this.pending = requestAnimationFrame(() => { this.pending = 0; this.drawNow(); });
+    this.pending = requestAnimationFrame(() => {
+      this.pending = 0;
+      if (this.films) this.drawNow(); // not while another radiograph is on its way
+    });
   }
 
   drawNow() {
@@ -340,7 +349,8 @@ class Viewer {
     this.data.panes.forEach((pane, i) => { if (this.shows(i)) this.drawPane(pane, figures[i].querySelector("canvas")); });
     this.buildScales();
     Object.assign(this.root.dataset, { zoom: state.zoom.toFixed(3), invert: state.invert,
-      window: `${state.centre.toFixed(0)}/${state.width.toFixed(0)}`, heat: state.heat, method: state.heatName, view: this.view(), everywhere: state.everywhere, own: state.own });
+      window: `${state.centre.toFixed(0)}/${state.width.toFixed(0)}`, heat: state.heat, method: state.heatName,
+      view: this.view(), everywhere: state.everywhere, own: state.own });
   }
 
   buildScales() {
@@ -426,6 +436,12 @@ function button(sign, label, act, pressed = false) {
   if (pressed) made.setAttribute("aria-pressed", "false");
   made.addEventListener("click", act);
   return made;
+}
+
+async function loadFilms(films) {
+  const loaded = await Promise.all(Object.entries(films).map(
+    async ([name, url]) => [name, { ...await loadGrey(url), shown: document.createElement("canvas") }]));
+  return Object.fromEntries(loaded);
 }
 
 async function loadGrey(url) {

@@ -35,7 +35,7 @@ from pydicom.sr.codedict import codes
 from pipeline.inference.diagnosis import Diagnosis
 from pipeline.quality.measures import LungMeasures
 from pipeline.report.coding import DEVICE_UID, DISCLAIMER, SCHEME
-from pipeline.report.wording import triage_guarantee, triage_names
+from pipeline.report.wording import stability_sentence, triage_guarantee, triage_names
 
 PROJECTIONS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1")  # CR, DX
 WHY = "Reason for withholding the score"
@@ -140,6 +140,8 @@ def _score_group(header: Dataset, diagnosis: Diagnosis) -> MeasurementsAndQualit
     comments = [DISCLAIMER]
     if diagnosis.triage:
         comments.append(triage_guarantee(diagnosis.triage_limits, str, "en"))
+    if diagnosis.stability:
+        comments.append(stability_sentence(diagnosis.stability, diagnosis.threshold, str, "en"))
     for name, text in [*texts, *((codes.DCM.Comment, comment) for comment in comments)]:
         group[0].ContentSequence.append(
             TextContentItem(name, text, RelationshipTypeValues.CONTAINS)
