@@ -100,7 +100,7 @@ def test_sliders_do_not_ask_the_model_again(page, monkeypatch):
 
 
 def test_probability_follows_the_prevalence(page):
-    choose(page, "opacities")
+    choose(page, "clear")
 
     def said() -> float:
         return float(re.search(r"about \*\*([\d.]+)%", shown(page))[1])
