@@ -19,6 +19,7 @@ failure.keep_private()
 st.set_page_config(page_title="Pulmoscope", page_icon="🫁", layout="wide")
 st.html(ROOT / "app/frame.css")
 address.take()
+st.session_state.setdefault("language", current())
 uploader.translate()
 
 # Streamlit drops a widget's state when another page is shown; saying it again keeps it.
@@ -50,7 +51,6 @@ with st.sidebar:
         _("Language"),
         list(LANGUAGES),
         format_func=LANGUAGES.get,
-        default=current(),
         key="language",
     )
     demonstration.offer("demonstrate")
