@@ -61,9 +61,9 @@ st.warning(
     icon=":material/warning:",
 )
 sign_in.require()
-address.keep()
-demonstration.show(next(name for name, one in pages.items() if one == page))
 try:
+    address.keep()
+    demonstration.show(next(name for name, one in pages.items() if one == page))
     page.run()
 except Exception as error:
     failure.show(error)

@@ -4,9 +4,10 @@ python -m pipeline bench --json docs/speed.json
 python -m pipeline.cli.speed_page
 """
 
+import json
 from pathlib import Path
 
-from pipeline.models.registry import ROOT, read_json
+from pipeline.models.registry import ROOT
 
 PAGE, FIGURES = ROOT / "docs/speed.md", ROOT / "docs/speed.json"
 START, END = "<!-- bench -->", "<!-- /bench -->"
@@ -60,7 +61,9 @@ def write_page(figures: Path = FIGURES, page: Path = PAGE) -> None:
     """Put the table between the marks of the page."""
     before, rest = page.read_text(encoding="utf-8").split(START)
     after = rest.split(END)[1]
-    made = f"{before}{START}\n{table(read_json(figures))}\n{END}{after}"
+    made = (
+        f"{before}{START}\n{table(json.loads(figures.read_text(encoding='utf-8')))}\n{END}{after}"
+    )
     page.write_text(made, encoding="utf-8")
 
 

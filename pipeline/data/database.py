@@ -16,7 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-CLASSES = ("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia")
+from pipeline.models.spec import CLASSES
+
 # Images of each class in the whole database, by its own metadata tables.
 WHOLE = {"COVID": 3616, "Normal": 10_192, "Lung_Opacity": 6012, "Viral Pneumonia": 1345}
 SUFFIXES = (".png", ".jpg", ".jpeg")

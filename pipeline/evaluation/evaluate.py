@@ -38,7 +38,7 @@ from pipeline.inference.diagnosis import Answer
 from pipeline.inference.predictor import Predictor
 from pipeline.io.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
 from pipeline.models import registry
-from pipeline.models.xception import CLASSES
+from pipeline.models.spec import CLASSES
 from pipeline.quality.gate import judge
 
 BATCH = 16

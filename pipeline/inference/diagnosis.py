@@ -9,8 +9,8 @@ from pipeline import __version__
 from pipeline.explain.gradcam import place, raw_map
 from pipeline.inference.stability import Stability
 from pipeline.io.radiograph import Radiograph
+from pipeline.models.spec import CLASSES
 from pipeline.models.triage import TriageLimits
-from pipeline.models.xception import CLASSES
 from pipeline.quality.gate import Verdict
 from pipeline.quality.measures import LungMeasures, lung_measures
 
@@ -21,7 +21,7 @@ class Answer:
 
     ``gradient`` is that of the evidence on ``features`` and ``cells`` the raw map of the method
     "cellwise", see `pipeline.explain.gradcam`. Only Xception has
-    ``class_probabilities``, float32 (4,), see `pipeline.models.xception.CLASSES`.
+    ``class_probabilities``, float32 (4,), see `pipeline.models.spec.CLASSES`.
     """
 
     mask_probability: np.ndarray

@@ -67,10 +67,10 @@ class Predictor(BasePredictor):
         names = tuple(names)
         with self._lock:
             if names not in self._traced_only:
-                outputs = [self.before_classifier[name] for name in names]
+                outputs = {name: self.before_classifier[name] for name in names}
                 self._traced_only[names] = _trace(keras.Model(self.graph.input, outputs))
             outputs = self._traced_only[names](tf.constant(films))
-        return [output.numpy() for output in outputs]
+        return [outputs[name].numpy() for name in names]
 
 
 def _trace(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import keras
 
+# Of the COVID-19 Radiography Database; Xception separates them in this order.
+CLASSES = ("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia")
+
 
 @dataclass(frozen=True)
 class Architecture:

@@ -5,10 +5,10 @@ import numpy as np
 from keras import layers
 
 from pipeline.layers.three_channels import ThreeChannels
+from pipeline.models.spec import CLASSES
 
 TRUNK_LAYERS = 46  # of keras.applications.Xception, block5's sum being the last: 14 x 14 x 728
 HEAD_FILTERS = 128
-CLASSES = ("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia")
 
 
 def build_xception(name: str = "xception") -> keras.Model:

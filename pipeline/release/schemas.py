@@ -5,8 +5,8 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 from pipeline.models.records import Finite, Found, Measured, Schema, Sha256, Share
+from pipeline.models.spec import CLASSES
 
-CLASSES = ("COVID", "Normal", "Lung_Opacity", "Viral Pneumonia")
 Curve = Annotated[list[Finite], Field(min_length=2)]
 Counts = Annotated[list[NonNegativeInt], Field(min_length=1)]
 Class = Annotated[str, Field(pattern=f"^({'|'.join(CLASSES)})$")]

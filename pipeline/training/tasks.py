@@ -14,9 +14,9 @@ from pipeline.data.database import load_films, load_masks
 from pipeline.data.split import Row, films_of, row_of
 from pipeline.evaluation.estimates import auc_with_interval
 from pipeline.models import registry
-from pipeline.models.spec import ARCHITECTURES, Architecture
+from pipeline.models.spec import ARCHITECTURES, CLASSES, Architecture
 from pipeline.models.unet import build_unet
-from pipeline.models.xception import CLASSES, load_imagenet_trunk
+from pipeline.models.xception import load_imagenet_trunk
 from pipeline.training import losses
 from pipeline.training.augment import vary
 from pipeline.training.batches import Batches, Pairs

@@ -115,6 +115,8 @@ PROMISES = {
     "DICOM identity tags stay": "report/test_report_dicom.py::test_page_and_record_of_a_dicom_film_name_nobody",
     "A name on the PDF": "report/test_report.py::test_identity_is_what_was_typed",
     "Nothing is fetched from": "browser/test_read.py::test_nothing_is_loaded_from_elsewhere",
+    "The one exception is the PACS": "browser/test_pacs.py::test_from_the_pacs_and_back",
+    "The list of its patients": "app/test_pacs.py::test_where_it_may_not_be_shown_the_page_says_why",
     "No text of a library": "serving/test_private_log.py::test_no_text_of_a_library_and_of_no_error_is_logged",
     "Of both the log tells": "serving/test_private_log.py::test_kind_and_place_are",
     "Whatever a file says of itself": "serving/test_worklist.py::test_nor_does_a_formula_begin_behind_a_separator",

@@ -15,7 +15,7 @@ from pipeline.data.split import (
     read_split,
     row_of,
 )
-from pipeline.models.xception import CLASSES
+from pipeline.models.spec import CLASSES
 from tests.drawn import make_database, write_split
 
 

@@ -169,7 +169,7 @@ def test_report_holds_the_score(case, files):
     (evaluation,) = group.get_qualitative_evaluations()
     assert evaluation.value.value == "at-or-above"
     (lungs,) = report.get_planar_roi_measurement_groups()
-    (area,) = lungs.get_measurements()
+    area, *_sizes = lungs.get_measurements()
     assert area.value == pytest.approx(case[1].lung_area_fraction, abs=1e-6)
     segmentation = pydicom.dcmread(io.BytesIO(files["lungs.seg.dcm"]))
     reference = lungs.reference_type, lungs.referenced_segmentation_frame
@@ -186,8 +186,9 @@ def test_a_withheld_score_is_in_no_object(case):
     assert tuple(files) == ("lungs.seg.dcm", "score.sr.dcm")
     (group,) = report_of(files["score.sr.dcm"]).get_image_measurement_groups()
     assert group.get_measurements() == []
-    (evaluation,) = group.get_qualitative_evaluations()
+    evaluation, *reasons = group.get_qualitative_evaluations()
     assert evaluation.value.value == "withheld"
+    assert len(reasons) == len(WITHHELD.reasons)
     assert WITHHELD.reasons[0].sentence() in texts(files["score.sr.dcm"])
     assert b"0.867" not in files["score.sr.dcm"]
     segment = pydicom.dcmread(io.BytesIO(files["lungs.seg.dcm"])).SegmentSequence[0]

@@ -11,6 +11,7 @@ order in which the file stores its pixels; they carry the film's frame of refere
 import hashlib
 import io
 import warnings
+from copy import copy
 
 import cv2
 import highdicom
@@ -132,8 +133,12 @@ def _segmentation(header: Dataset, diagnosis: Diagnosis, lungs: np.ndarray) -> S
     ]
     if not diagnosis.verdict.may_score:
         description.SegmentDescription = "Not plausible as the lungs of a frontal chest radiograph"
+    # The image that it refers to gives the spacing. Written here, a slice's thickness would be asked
+    # for beside it, which a projection does not have.
+    placed = copy(header)
+    placed.pop("PixelSpacing", None)
     segmentation = Segmentation(
-        source_images=[header],
+        source_images=[placed],
         pixel_array=lungs,
         segmentation_type="BINARY",
         segment_descriptions=[description],
