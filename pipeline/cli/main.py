@@ -81,7 +81,7 @@ def _evaluate(options) -> None:
     elif options.what == "sources":
         from pipeline.release.leave_one_out import leave_one_source_out
 
-        result = leave_one_source_out(options.data)
+        result = leave_one_source_out(options.data, sources=options.sources)
     elif options.what == "together":
         from pipeline.evaluation.ensemble import judge_together
 
@@ -248,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--what", choices=KINDS, default="scores")
     add.add_argument("--part", choices=("all", "train", "validation", "test"), default="all")
     add.add_argument("--threshold", type=_unit_interval)
+    add.add_argument("--sources", nargs="+", metavar="NAME", help="for sources: these alone")
     add.add_argument("--site", metavar="NAME", help="instead, a card of one's own hospital")
     pictures = Path(".cache/not_chest")
     add.add_argument("--pictures", type=Path, metavar="DIR", default=pictures, help="for gate")

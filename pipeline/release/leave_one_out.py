@@ -9,6 +9,7 @@ lost for want of images is not taken for what is lost for want of the source. Ru
 ``runs/sources``; one that is there already is taken up where it stopped.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -48,7 +49,7 @@ def leave_one_source_out(
     data: Path,
     runs: Path = Path("runs/sources"),
     recipe: Recipe = CHEAP,
-    sources: tuple[str, ...] | None = None,
+    sources: Sequence[str] | None = None,
 ) -> Result:
     """AUC on each source's test images, of a model that never saw the source and of its control.
 
