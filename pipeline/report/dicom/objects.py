@@ -133,8 +133,8 @@ def _segmentation(header: Dataset, diagnosis: Diagnosis, lungs: np.ndarray) -> S
     ]
     if not diagnosis.verdict.may_score:
         description.SegmentDescription = "Not plausible as the lungs of a frontal chest radiograph"
-    # The image that it refers to gives the spacing. Written here, a slice's thickness would be asked
-    # for beside it, which a projection does not have.
+    # The image that it refers to gives the spacing. Written here, a slice's thickness would be
+    # asked for beside it, which a projection does not have.
     placed = copy(header)
     placed.pop("PixelSpacing", None)
     segmentation = Segmentation(
