@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.components.viewer import show_viewer
 from app.session import cases
-from app.session.language import current, number, percent, sentence
+from app.session.language import current, number, percent, sentence, significant
 from app.session.language import gettext as _
 from app.views import film as views
 from app.views.names import class_names, labelled, method_names, model_names
@@ -348,7 +348,7 @@ def _layer_with_own_scale(diagnosis: Diagnosis, cam: str) -> dict:
     """A map as `heat_layer`, with its hottest tenth, and over the range of this image alone."""
     layer = heat_layer(diagnosis, cam) | {"hottest": views.hottest(diagnosis, cam)}
     if own := views.own_scale(diagnosis, cam):
-        layer |= {"own": views.heat_url(diagnosis, cam, own), "ownHigh": number(own, 2)}
+        layer |= {"own": views.heat_url(diagnosis, cam, own), "ownHigh": significant(own)}
     return layer
 
 
@@ -357,7 +357,7 @@ def heat_layer(diagnosis: Diagnosis, cam: str) -> dict:
     return {
         "url": views.heat_url(diagnosis, cam),
         "low": number(0, 0),
-        "high": "≥ " + number(diagnosis.cam_scale[cam], 1),
+        "high": "≥ " + significant(diagnosis.cam_scale[cam]),
         "diverging": False,
     }
 

@@ -97,6 +97,11 @@ def percent(value: float, digits: int = 0) -> str:
     return formatting.percent(value, current(), digits)
 
 
+def significant(value: float) -> str:
+    """A number by its first three digits that are not 0."""
+    return formatting.significant(value, current())
+
+
 def number(value: float, digits: int = 2) -> str:
     """A number with the language's decimal sign and grouping."""
     return formatting.number(value, current(), digits)

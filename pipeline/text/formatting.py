@@ -54,6 +54,11 @@ def number(value: float, language: str, digits: int = 2) -> str:
     return format_decimal(value, format=pattern, locale=language).replace("-", MINUS)
 
 
+def significant(value: float, language: str) -> str:
+    """A number by its first three digits that are not 0: 0.00277, 2.43, 22.8."""
+    return format_decimal(value, format="@@@", locale=language).replace("-", MINUS)
+
+
 def estimate(scored: "Estimate", language: str, digits: int = 1, share: bool = True) -> str:
     """ "91.2% (89.0% – 93.4%)", "0.91 (0.89 – 0.93)" if no ``share``, "–" if nothing is known."""
     limits = [n for n in (scored.value, scored.low, scored.high) if n is not None]

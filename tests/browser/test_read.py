@@ -56,6 +56,7 @@ def test_viewer_by_keyboard_alone_and_without_the_server(page):
     viewer = page.locator(".viewer[data-zoom]")
     expect(viewer).to_be_visible()
     expect(page.locator("[data-testid=stStatusWidget]")).to_have_count(0)
+    expect(page.get_by_text("The eight copies")).to_be_visible(timeout=60_000)  # no more asking
     assert sent, "the picture came from the server"
     sent.clear()
     film = viewer.locator("canvas").first

@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.session.language import catalogue, current, gettext, number, percent
 from pipeline.evaluation.estimates import Estimate
-from pipeline.text.formatting import estimate
+from pipeline.text.formatting import estimate, significant
 
 
 @pytest.fixture(params=["en", "fr"])
@@ -41,3 +41,12 @@ def test_no_line_of_french_begins_with_its_colon():
     texts = catalogue("fr").values()
     assert any("\u00a0: " in text for text in texts)
     assert not [text for text in texts if re.search(r" [;:?!»]|« ", text)]
+
+
+@pytest.mark.parametrize(
+    "value, english, french",
+    [(0.002770, "0.00277", "0,00277"), (2.4319, "2.43", "2,43"), (22.757, "22.8", "22,8")],
+)
+def test_three_digits_that_say_something(value, english, french):
+    assert significant(value, "en") == english
+    assert significant(value, "fr") == french
