@@ -18,6 +18,8 @@ from app.views.film import colours
 from tests.browsing import chromium, go_to, pick, running_app, settled, window
 
 DOCS = ROOT / "docs"
+SCREEN = {"width": 1440, "height": 900}  # the picture fills its height
+TALL = {"width": 1280, "height": 2000}
 MAIN = "[data-testid=stMainBlockContainer]"
 
 
@@ -28,9 +30,9 @@ def keep(page, name: str, first: str, last: str) -> None:
     page.mouse.move(0, 0)
     page.wait_for_timeout(1000)  # sliders and charts glide into place
     main, top, end = (page.locator(at).first.bounding_box() for at in (MAIN, first, last))
-    edge = 64  # the column's own padding
+    edge = page.locator(MAIN).evaluate("main => parseFloat(getComputedStyle(main).paddingLeft)")
     height = end["y"] + end["height"] - top["y"] + 16
-    left, width = main["x"] + edge, main["width"] - 2 * edge
+    left, width = main["x"] + edge - 16, main["width"] - 2 * edge + 32
     clip = {"x": left, "y": top["y"] - 8, "width": width, "height": height}
     picture = Image.open(BytesIO(page.screenshot(clip=clip))).convert("RGB")
     _few_colours(picture).save(DOCS / f"{name}.png", optimize=True)
@@ -52,11 +54,13 @@ def _few_colours(picture: Image.Image) -> Image.Image:
 
 
 def keep_reading(page, example: str, name: str) -> None:
+    page.set_viewport_size(SCREEN)
     pick(page, example)
     page.get_by_text("Xception", exact=True).first.click()
     settled(page)
     page.wait_for_timeout(2000)  # until the viewer has drawn the other model's maps
     keep(page, name, "h1", ".viewer")
+    page.set_viewport_size(TALL)
 
 
 def keep_flows(page) -> None:
@@ -67,7 +71,9 @@ def keep_flows(page) -> None:
     settled(page)
     page.get_by_role("button", name="Next").click()
     page.get_by_text("Lungs, score and threshold").wait_for()
+    page.set_viewport_size(SCREEN)
     keep(page, "demonstration", ".st-key-demonstration", ".viewer")
+    page.set_viewport_size(TALL)
     page.get_by_role("button", name="Leave").click()
     keep_reading(page, "With opacities", "read")
     go_to(page, "Compare")
@@ -83,13 +89,12 @@ def keep_flows(page) -> None:
 
 
 def main() -> None:
-    tall = {"width": 1280, "height": 2000}
     with running_app(ROOT / ".cache" / "screenshots.log") as address, chromium() as browser:
-        with window(browser, address, **tall) as page:
+        with window(browser, address, **TALL) as page:
             keep_flows(page)
-        with window(browser, address, color_scheme="dark", **tall) as page:
+        with window(browser, address, color_scheme="dark", **TALL) as page:
             keep_reading(page, "With opacities", "read-dark")
-        with window(browser, address, "fr-FR", **tall) as page:
+        with window(browser, address, "fr-FR", **TALL) as page:
             keep_reading(page, "Avec opacités", "read-french")
 
 
