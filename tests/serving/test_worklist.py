@@ -451,6 +451,11 @@ def test_time_left_is_an_estimate_of_what_is_to_come(predictor, monkeypatch):
     slow = Slow()
     work = WorkList([source("a"), Source("b", slow), source("c")], done(predictor))
     assert slow.asked.wait(20)
+    end = time.monotonic() + 20
+    while (
+        not work.rows and time.monotonic() < end
+    ):  # the second is read while the first is computed
+        time.sleep(0.01)
     now = time.monotonic()
     monkeypatch.setattr(work._progress, "began", now - 10)
     assert work.seconds_left() == pytest.approx(20, abs=1)
