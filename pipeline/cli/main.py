@@ -1,4 +1,4 @@
-"""The command line: diagnose, screen, train, evaluate, bench, explore, export."""
+"""The command line: diagnose, screen, route, verify, train, evaluate, bench, explore, export."""
 
 import argparse
 import contextlib
@@ -163,10 +163,11 @@ def _verify(options) -> int:
     with _without_chatter():
         from functools import cache
 
-        from pipeline.inference.predictor import Predictor
+        from pipeline.inference.engine import load_predictor
         from pipeline.report.verify import verify
 
-        lines = verify(options.report.read_bytes(), options.file.read_bytes(), cache(Predictor))
+        report, file = options.report.read_bytes(), options.file.read_bytes()
+        lines = verify(report, file, cache(load_predictor))
     words = {True: "agrees", False: "DIFFERS", None: "unknown"}
     for line in lines:
         said = line.said if line.agrees else f"{line.said}, computed: {line.found}"

@@ -8,11 +8,13 @@ from typing import Any
 
 import cv2
 
+from pipeline.inference.diagnose import diagnose_many
 from pipeline.inference.diagnosis import Diagnosis
+from pipeline.inference.engine import load_predictor
 from pipeline.io.orientation import as_stored
 from pipeline.io.radiograph import Radiograph, UnreadableRadiograph, read_radiograph
 from pipeline.models import registry
-from pipeline.screening.shards import Run
+from pipeline.screening.shards import SCHEMA, Run
 from pipeline.screening.sources import acquisition, read_image
 
 Waiting = tuple[str, Radiograph, tuple[str, str]]  # file, image, scanner and month
@@ -26,8 +28,6 @@ class Screener:
         for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
             os.environ[name] = str(threads)
         cv2.setNumThreads(threads)
-        from pipeline.inference.engine import load_predictor  # engines count their threads here
-
         self.run, self.threshold, self.masks = run, threshold, masks
         self.predictor = load_predictor(model)
         self.gate_sha256 = registry.gate_sha256()
@@ -65,8 +65,6 @@ class Screener:
                 yield from self._answer_batch(same[start : start + BATCH])
 
     def _answer_batch(self, batch: list[Waiting]) -> Iterator[dict[str, Any]]:
-        from pipeline.inference.diagnose import diagnose_many
-
         try:
             images = [radiograph for _, radiograph, _ in batch]
             said = diagnose_many(images, self.predictor, self.threshold)
@@ -84,7 +82,7 @@ class Screener:
         yield from rows
 
     def _row(self, file: str, diagnosis: Diagnosis, about: tuple[str, str]) -> dict[str, Any]:
-        row = {name: value for name, value in diagnosis.as_dict().items() if name in _COLUMNS}
+        row = {name: value for name, value in diagnosis.as_dict().items() if name in SCHEMA.names}
         row |= {"file": file, "gate_sha256": self.gate_sha256, "scanner": about[0]}
         return row | {"month": about[1], "mask": self._mask(diagnosis)}
 
@@ -111,18 +109,3 @@ class Screener:
             "scanner": "",
             "month": "",
         }
-
-
-_COLUMNS = (
-    "sha256",
-    "status",
-    "reasons",
-    "model",
-    "weights_sha256",
-    "covid_probability",
-    "threshold",
-    "positive",
-    "triage",
-    "lung_area_fraction",
-    "seconds",
-)

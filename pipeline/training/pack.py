@@ -77,11 +77,12 @@ def write(data: Path, files: Sequence[Path]) -> None:
         own = [f for f, row in rows.items() if row.part == part and bool(row.target) == called]
         groups.append([f for f in own if called or rows[f].stratum in UNCALLED])
     films = [film for group in groups for film in group]
-    made = {
-        size: np.concatenate([prepare(group, model).masks for group in groups])
-        for model, size in SIZES.items()
-    }
-    images = np.concatenate([prepare(group, "light").images for group in groups])
+    made, images = {}, np.empty(0)
+    for model, size in SIZES.items():
+        prepared = [prepare(group, model) for group in groups]
+        made[size] = np.concatenate([one.masks for one in prepared])
+        if size == SIDE:
+            images = np.concatenate([one.images for one in prepared])
     for number, file in enumerate(files):
         chosen = range(number, len(films), len(files))
         packed = [_encoded(images[i], QUALITY[row_of(films[i]).part]) for i in chosen]

@@ -123,6 +123,7 @@ PROMISES = {
     "A session that has been gone": "app/test_forgetting.py::test_a_gone_session_is_forgotten_though_nobody_comes",
     "Pictures and answers are served": "app/test_bounds.py::test_pictures_and_answers_are_stored_nowhere",
     "Streamlit serves a picture": "app/test_promises.py::test_a_pictures_address_is_a_hash_of_it",
+    "While `pipeline screen` runs": "screening/test_screening.py::test_ray_asks_for_a_token_of_the_run",
     "A process that dies": "app/test_promises.py::test_promises_hold_before_the_first_page_and_without_a_configuration",
     "Every decoder is fuzzed": "io/test_hostile_files.py::test_damaged_films_are_read_or_refused",
     "`python -m tests.fuzz.hostile_files": "fuzz/hostile_files.py::main",

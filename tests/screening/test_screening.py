@@ -10,6 +10,7 @@ import tarfile
 import time
 import zipfile
 from collections import Counter
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -181,7 +182,7 @@ def test_a_shard_has_one_row_a_file(tmp_path, wrong):
 
 @pytest.fixture
 def reader(tmp_path, predictor, monkeypatch):
-    monkeypatch.setattr("pipeline.inference.engine.load_predictor", lambda model: predictor)
+    monkeypatch.setattr("pipeline.screening.screener.load_predictor", lambda model: predictor)
     monkeypatch.setattr(screener.cv2, "setNumThreads", lambda threads: None)
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.setenv(name, "1")
@@ -235,6 +236,19 @@ def test_the_summary_names_no_file_and_counts_all(archive, tmp_path, reader, mon
 
 
 # -- Ray ----------------------------------------------------------------------------------------
+
+
+def test_ray_asks_for_a_token_of_the_run(monkeypatch):
+    """SECURITY.md: "asks for a token that is made for the run"."""
+    names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED", "RAY_worker_niceness")
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that what is set here is taken back
+        monkeypatch.delenv(name)
+    for name in ("ray", "ray.data"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    screen._ray()
+    assert os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
 @pytest.mark.slow
